@@ -1,0 +1,58 @@
+# Every target sets up what it needs: Python 3.11 or newer, make and PyPI are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help env lock gen format check lint types contract imports test demo bench clean
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+env: .venv/ready ## the environment, from the lock file
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: ## solve pyproject.toml again into requirements.lock
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
+	.venv-lock/bin/uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	rm -r .venv-lock
+
+gen: .venv/ready ## stubs from the contract
+	$(BIN)/python protos/generate.py gen
+
+format: .venv/ready ## code and contract, formatted
+	$(BIN)/ruff format server client tests bench examples protos && $(BIN)/ruff check --fix-only --quiet server client tests bench examples protos
+	$(BIN)/buf format -w protos
+
+check: lint types imports contract test ## everything CI checks
+
+lint: .venv/ready
+	$(BIN)/ruff format --check server client tests bench examples protos
+	$(BIN)/ruff check server client tests bench examples protos
+
+types: .venv/ready
+	$(BIN)/mypy
+
+imports: .venv/ready
+	$(BIN)/lint-imports
+
+contract: .venv/ready ## lint, format and breaking changes of the contract; generated stubs are fresh
+	$(BIN)/buf lint protos
+	$(BIN)/buf format --diff --exit-code protos
+	$(BIN)/buf breaking protos --against protos/released.binpb
+	$(BIN)/python protos/generate.py --check gen
+
+test: .venv/ready ## every test
+	$(BIN)/pytest -n 2
+
+demo: .venv/ready ## the whole story on a real server; KEEP=1 leaves it running
+	$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
+
+bench: .venv/ready ## ratios measured in one run
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,74 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from typing import ClassVar as _ClassVar
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_FIELD: _ClassVar[ErrorReason]
+    ERROR_REASON_MALFORMED_MESSAGE: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_PAGE_TOKEN: _ClassVar[ErrorReason]
+    ERROR_REASON_REQUEST_ID_REUSED: _ClassVar[ErrorReason]
+    ERROR_REASON_UNKNOWN_DOMAIN: _ClassVar[ErrorReason]
+    ERROR_REASON_WORKFLOW_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_SCHEDULE_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_INPUT_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_FOREIGN_REFERENCE: _ClassVar[ErrorReason]
+    ERROR_REASON_UNKNOWN_FIELD: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_TOKEN_EXPIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_ACCOUNT_DISABLED: _ClassVar[ErrorReason]
+    ERROR_REASON_PERMISSION_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_GRANT_EXCEEDS_OWN: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_DIFFERENT_CONTENT: _ClassVar[ErrorReason]
+    ERROR_REASON_PROJECT_ARCHIVED: _ClassVar[ErrorReason]
+    ERROR_REASON_PROJECT_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_WRONG_STATE: _ClassVar[ErrorReason]
+    ERROR_REASON_NO_ACTIVE_VERSION: _ClassVar[ErrorReason]
+    ERROR_REASON_IN_USE: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_RUNNABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_LAST_ADMIN: _ClassVar[ErrorReason]
+    ERROR_REASON_ETAG_MISMATCH: _ClassVar[ErrorReason]
+    ERROR_REASON_TOO_MANY_STREAMS: _ClassVar[ErrorReason]
+    ERROR_REASON_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_IMPLEMENTED: _ClassVar[ErrorReason]
+    ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+ERROR_REASON_UNSPECIFIED: ErrorReason
+ERROR_REASON_INVALID_FIELD: ErrorReason
+ERROR_REASON_MALFORMED_MESSAGE: ErrorReason
+ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason
+ERROR_REASON_UNKNOWN_DOMAIN: ErrorReason
+ERROR_REASON_WORKFLOW_INVALID: ErrorReason
+ERROR_REASON_SCHEDULE_INVALID: ErrorReason
+ERROR_REASON_INPUT_INVALID: ErrorReason
+ERROR_REASON_FOREIGN_REFERENCE: ErrorReason
+ERROR_REASON_UNKNOWN_FIELD: ErrorReason
+ERROR_REASON_TOKEN_MISSING: ErrorReason
+ERROR_REASON_TOKEN_INVALID: ErrorReason
+ERROR_REASON_TOKEN_EXPIRED: ErrorReason
+ERROR_REASON_ACCOUNT_DISABLED: ErrorReason
+ERROR_REASON_PERMISSION_MISSING: ErrorReason
+ERROR_REASON_GRANT_EXCEEDS_OWN: ErrorReason
+ERROR_REASON_NOT_FOUND: ErrorReason
+ERROR_REASON_ALREADY_EXISTS: ErrorReason
+ERROR_REASON_DIFFERENT_CONTENT: ErrorReason
+ERROR_REASON_PROJECT_ARCHIVED: ErrorReason
+ERROR_REASON_PROJECT_MISSING: ErrorReason
+ERROR_REASON_WRONG_STATE: ErrorReason
+ERROR_REASON_NO_ACTIVE_VERSION: ErrorReason
+ERROR_REASON_IN_USE: ErrorReason
+ERROR_REASON_NOT_RUNNABLE: ErrorReason
+ERROR_REASON_LAST_ADMIN: ErrorReason
+ERROR_REASON_ETAG_MISMATCH: ErrorReason
+ERROR_REASON_TOO_MANY_STREAMS: ErrorReason
+ERROR_REASON_TOO_LARGE: ErrorReason
+ERROR_REASON_UNAVAILABLE: ErrorReason
+ERROR_REASON_NOT_IMPLEMENTED: ErrorReason
+ERROR_REASON_INTERNAL: ErrorReason

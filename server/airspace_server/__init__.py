@@ -1,0 +1,1 @@
+"""The Airspace server: control plane, execution engine and Flyte's wire."""

@@ -1,0 +1,70 @@
+"""The phases of executions, nodes and attempts, and what an error is."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class ExecutionPhase(StrEnum):
+    """Where an execution is in its life; as airspace.execution.v1.ExecutionPhase."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    FAILING = "FAILING"
+    ABORTING = "ABORTING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+    TIMED_OUT = "TIMED_OUT"
+
+
+ENDED_EXECUTION: Final = frozenset(
+    {ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILED, ExecutionPhase.ABORTED, ExecutionPhase.TIMED_OUT}
+)
+"""The phases that an execution never leaves."""
+
+
+class NodePhase(StrEnum):
+    """Where a node is in its life; as airspace.execution.v1.NodePhase."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+    SKIPPED = "SKIPPED"
+    TIMED_OUT = "TIMED_OUT"
+
+
+ENDED_NODE: Final = frozenset(
+    {NodePhase.SUCCEEDED, NodePhase.FAILED, NodePhase.ABORTED, NodePhase.SKIPPED, NodePhase.TIMED_OUT}
+)
+"""The phases that a node never leaves."""
+
+
+class AttemptPhase(StrEnum):
+    """Where one attempt of a task is in its life."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+    TIMED_OUT = "TIMED_OUT"
+    LOST = "LOST"
+    """The worker that ran it is gone; it does not count against the task's retries."""
+
+
+class ErrorKind(StrEnum):
+    """Whose fault an error is."""
+
+    USER = "USER"
+    SYSTEM = "SYSTEM"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionError:
+    """Why an execution, a node or an attempt failed."""
+
+    code: str
+    message: str
+    kind: ErrorKind
