@@ -1,7 +1,7 @@
 """The rules of every name. One function a kind; each returns what is wrong, in words that fit behind the field's path.
 
-Sources: project ids and label keys and values follow Kubernetes (DNS-1123 labels, qualified names), since a scope becomes
-a namespace there; execution names and the limits of 64 and 300 on project texts are those of the Flyte v1 wire.
+Sources: project ids and label keys and values follow Kubernetes (DNS-1123 labels, qualified names), since a scope
+becomes a namespace there; execution names and the limits of 64 and 300 on project texts are those of the Flyte v1 wire.
 """
 
 import re

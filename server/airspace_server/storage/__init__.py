@@ -1,0 +1,1 @@
+"""The database: the engine and its guard, every table, keyset pages, and the migrations."""

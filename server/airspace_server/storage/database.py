@@ -1,0 +1,222 @@
+"""The engine, transactions, and the guard that keeps every statement inside its scope.
+
+Synchronous drivers and prebuilt Core statements, for speed (DESIGN.md section 6 has the measurements). SQLite runs with
+write-ahead logging and synchronous=FULL: a commit that was answered survives a power loss.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import (
+    Alias,
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Delete,
+    Executable,
+    Insert,
+    Join,
+    Row,
+    Select,
+    Table,
+    TextClause,
+    Update,
+    and_,
+    bindparam,
+    create_engine,
+    event,
+)
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.visitors import ExternallyTraversible
+
+from airspace_server.core.scope import Scope
+from airspace_server.storage.tables import SCOPED
+
+_BUSY_SECONDS: Final = 20
+_POOL: Final = 16
+
+
+class ScopeGuardError(RuntimeError):
+    """A statement touches a scoped table outside the scope of its transaction: a fault of this program."""
+
+
+def scoped(table: Table) -> ColumnElement[bool]:
+    """Restrict `table` to the scope of the transaction; the guard asks for this on every scoped table."""
+    return and_(table.c.project == bindparam("scope_project"), table.c.domain == bindparam("scope_domain"))
+
+
+class Transaction:
+    """A transaction, bound to one scope, to no scope (server-wide tables only) or explicitly across scopes."""
+
+    def __init__(self, connection: Connection, scope: Scope | None) -> None:
+        self._connection = connection
+        self._scope_values: Mapping[str, str] = (
+            {"scope_project": scope.project, "scope_domain": scope.domain} if scope else {}
+        )
+        self._row_values: Mapping[str, str] = {"project": scope.project, "domain": scope.domain} if scope else {}
+        self.scope = scope
+
+    def execute(self, statement: Executable, **values: Any) -> CursorResult[Any]:
+        """Run a statement that was built with `scoped`, with its other values."""
+        result: CursorResult[Any] = self._connection.execute(statement, {**self._scope_values, **values})
+        return result
+
+    def one(self, statement: Executable, **values: Any) -> Row[Any] | None:
+        """Return the first row, or None."""
+        return self.execute(statement, **values).first()
+
+    def all(self, statement: Executable, **values: Any) -> Sequence[Row[Any]]:
+        """Return every row."""
+        return self.execute(statement, **values).all()
+
+    def insert(self, table: Table, *rows: Mapping[str, Any]) -> None:
+        """Insert rows; a scoped table's rows get the scope of the transaction."""
+        own = self._row_values if table in SCOPED else {}
+        self._connection.execute(table.insert(), [{**row, **own} for row in rows])
+
+    def insert_new(self, table: Table, row: Mapping[str, Any]) -> bool:
+        """Insert a row unless one with its key is there; tell whether it was inserted. Races end in one winner."""
+        own = self._row_values if table in SCOPED else {}
+        insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgres_insert
+        result = self._connection.execute(insert(table).on_conflict_do_nothing(), {**row, **own})
+        return result.rowcount == 1
+
+    @property
+    def dialect(self) -> str:
+        """The database's kind: "sqlite" or "postgresql"."""
+        return self._connection.dialect.name
+
+
+class Database:
+    """A pool of connections to one database. Safe to share between threads."""
+
+    def __init__(self, url: str, *, pool_size: int = _POOL) -> None:
+        self.url: URL = make_url(url)
+        sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=not sqlite,
+            connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False} if sqlite else {},
+        )
+        if sqlite:
+            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        event.listen(self.engine, "before_execute", _guard)
+
+    @contextmanager
+    def read(self, scope: Scope | None = None, *, across: bool = False) -> Iterator[Transaction]:
+        """Read one consistent state of a scope, of the server's own tables, or, with `across`, of every scope."""
+        options = {"airspace_scope": scope, "airspace_across": across, "airspace_begin": "BEGIN"}
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(**options)
+            with connection.begin():
+                yield Transaction(connection, scope)
+
+    @contextmanager
+    def write(self, scope: Scope | None = None, *, across: bool = False) -> Iterator[Transaction]:
+        """Change a scope, the server's own tables, or with `across` several scopes; all of it or nothing.
+
+        On SQLite writers wait for one another from the first statement on, so a read in here cannot go stale; on
+        Postgres lock what must not change with `with_for_update`.
+        """
+        options = {"airspace_scope": scope, "airspace_across": across, "airspace_begin": "BEGIN IMMEDIATE"}
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(**options)
+            with connection.begin():
+                yield Transaction(connection, scope)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where _begin_sqlite says, not where the driver guesses
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    statement = connection.get_execution_options().get("airspace_begin", "BEGIN IMMEDIATE")
+    connection.connection.dbapi_connection.execute(statement)  # type: ignore[union-attr]
+
+
+_unscoped: WeakKeyDictionary[Executable, frozenset[str]] = WeakKeyDictionary()
+
+
+def _guard(
+    _connection: Connection,
+    statement: Executable,
+    multiparams: Sequence[Mapping[str, Any]],
+    params: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> None:
+    """Refuse a statement that reaches a scoped table outside the transaction's scope."""
+    if options.get("airspace_across"):
+        return
+    scope: Scope | None = options.get("airspace_scope")
+    if isinstance(statement, Insert):
+        if statement.table in SCOPED:
+            rows = multiparams or [params]
+            if scope is None or any(
+                (row.get("project"), row.get("domain")) != (scope.project, scope.domain) for row in rows
+            ):
+                raise ScopeGuardError(f"insert into {statement.table.name} outside the scope of its transaction")
+        return
+    if isinstance(statement, TextClause):
+        raise ScopeGuardError("statements in text cannot be checked; build them from the tables")
+    found = _unscoped.get(statement)
+    if found is None:
+        found = _unscoped[statement] = frozenset(_unscoped_tables(statement))
+    if found:
+        raise ScopeGuardError(f"a statement touches {', '.join(sorted(found))} without its scope")
+    if scope is None and _touched(statement):
+        raise ScopeGuardError("a statement touches a scoped table in a transaction without a scope")
+
+
+def _elements(statement: Executable) -> Iterator[Any]:
+    return visitors.iterate(cast("ExternallyTraversible", statement))
+
+
+def _touched(statement: Executable) -> set[Table]:
+    """Find the scoped tables in a statement. An alias counts as its table, which nothing ties: aliases are refused."""
+    return {element for element in _elements(statement) if isinstance(element, Table) and element in SCOPED}
+
+
+def _unscoped_tables(statement: Executable) -> Iterator[str]:
+    """Name the scoped tables in `statement` that no top-level condition ties to the scope of the transaction."""
+    tied: set[tuple[Any, str]] = set()
+    for element in _elements(statement):
+        if isinstance(element, Select | Update | Delete):
+            tied.update(_ties(element.whereclause))
+        elif isinstance(element, Join):
+            tied.update(_ties(element.onclause))
+    for element in _elements(statement):
+        if isinstance(element, Alias) and element.element in SCOPED:
+            yield element.element.name  # nothing ties an alias: none is needed, and none is let through
+    for table in _touched(statement):
+        if (table, "project") not in tied or (table, "domain") not in tied:
+            yield table.name
+
+
+def _ties(condition: ColumnElement[Any] | None) -> Iterator[tuple[Any, str]]:
+    if isinstance(condition, BooleanClauseList) and condition.operator is operators.and_:
+        for clause in condition.clauses:
+            yield from _ties(clause)
+    elif (
+        isinstance(condition, BinaryExpression)
+        and condition.operator is operators.eq
+        and isinstance(condition.right, BindParameter)
+        and condition.right.key == f"scope_{getattr(condition.left, 'name', '')}"
+    ):
+        yield condition.left.table, condition.left.name

@@ -1,0 +1,365 @@
+"""Every table, grouped by the wing that owns it.
+
+A scoped table has (project, domain) first in its key, foreign keys between scoped tables carry both, and the guard in
+database.py refuses a statement that touches one without its scope. Times are microseconds since the epoch, UTC, as
+integers: exact, the same on SQLite and Postgres, and comparable in keysets. SQLModel declares; statements are Core.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, LargeBinary, MetaData, Table, Text, text
+from sqlmodel import Field, SQLModel
+
+METADATA: Final[MetaData] = SQLModel.metadata
+
+
+def _time(*, optional: bool = False) -> Any:
+    return Field(sa_type=BigInteger, nullable=optional, default=None if optional else ...)
+
+
+def _bytes(*, optional: bool = False) -> Any:
+    return Field(sa_type=LargeBinary, nullable=optional, default=None if optional else ...)
+
+
+def _text(*, optional: bool = False) -> Any:
+    return Field(sa_type=Text, nullable=optional, default=None if optional else ...)
+
+
+# --- admin: projects and the registry
+
+
+class ProjectRow(SQLModel, table=True):
+    """A project. `labels` is a JSON object; `version` counts changes and is what the etag shows."""
+
+    __tablename__ = "projects"
+
+    id: str = Field(primary_key=True, max_length=63)
+    name: str = Field(max_length=64)
+    description: str = Field(max_length=300)
+    labels: str = _text()
+    state: str = Field(max_length=16)
+    version: int
+    created_at: int = _time()
+    updated_at: int = _time()
+
+
+class TaskRow(SQLModel, table=True):
+    """A version of a task. `closure` is a flyteidl.admin.TaskClosure."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        ForeignKeyConstraint(["project"], ["projects.id"]),
+        Index("tasks_newest", "project", "domain", "created_at", "name", "version"),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    name: str = Field(primary_key=True, max_length=255)
+    version: str = Field(primary_key=True, max_length=255)
+    type: str = Field(max_length=255)
+    short_description: str = _text()
+    digest: str = Field(max_length=64)
+    closure: bytes = _bytes()
+    created_at: int = _time()
+
+
+class WorkflowRow(SQLModel, table=True):
+    """A version of a workflow. `closure` is a flyteidl.core.CompiledWorkflowClosure, `interface` its TypedInterface."""
+
+    __tablename__ = "workflows"
+    __table_args__ = (
+        ForeignKeyConstraint(["project"], ["projects.id"]),
+        Index("workflows_newest", "project", "domain", "created_at", "name", "version"),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    name: str = Field(primary_key=True, max_length=255)
+    version: str = Field(primary_key=True, max_length=255)
+    short_description: str = _text()
+    digest: str = Field(max_length=64)
+    interface: bytes = _bytes()
+    closure: bytes = _bytes()
+    created_at: int = _time()
+
+
+class LaunchPlanRow(SQLModel, table=True):
+    """A version of a launch plan. `spec` and `closure` are flyteidl.admin's; `state` here is the truth.
+
+    The partial index is what keeps at most one version of a name active.
+    """
+
+    __tablename__ = "launch_plans"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project", "domain", "workflow_name", "workflow_version"],
+            ["workflows.project", "workflows.domain", "workflows.name", "workflows.version"],
+        ),
+        Index(
+            "launch_plans_one_active",
+            "project",
+            "domain",
+            "name",
+            unique=True,
+            sqlite_where=text("state = 'ACTIVE'"),
+            postgresql_where=text("state = 'ACTIVE'"),
+        ),
+        Index("launch_plans_newest", "project", "domain", "created_at", "name", "version"),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    name: str = Field(primary_key=True, max_length=255)
+    version: str = Field(primary_key=True, max_length=255)
+    workflow_name: str = Field(max_length=255)
+    workflow_version: str = Field(max_length=255)
+    state: str = Field(max_length=16)
+    schedule: str = _text()
+    digest: str = Field(max_length=64)
+    spec: bytes = _bytes()
+    closure: bytes = _bytes()
+    created_at: int = _time()
+    updated_at: int = _time()
+
+
+class RegisteredNameRow(SQLModel, table=True):
+    """What a registered name carries beside its versions. `kind` is TASK, WORKFLOW or LAUNCH_PLAN."""
+
+    __tablename__ = "registered_names"
+    __table_args__ = (ForeignKeyConstraint(["project"], ["projects.id"]),)
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    kind: str = Field(primary_key=True, max_length=16)
+    name: str = Field(primary_key=True, max_length=255)
+    description: str = Field(max_length=300)
+    state: str = Field(max_length=32)
+
+
+# --- execution: executions, their nodes, attempts and transitions
+
+
+class ExecutionRow(SQLModel, table=True):
+    """An execution. `spec` is a flyteidl.admin.ExecutionSpec without inputs; inputs and outputs are LiteralMaps.
+
+    `sequence` is that of its last transition. `lease_epoch` is the fencing token: every write of a worker names the
+    epoch under which it leased the execution, and hits nothing once another worker has taken over.
+    """
+
+    __tablename__ = "executions"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project", "domain", "launch_plan_name", "launch_plan_version"],
+            ["launch_plans.project", "launch_plans.domain", "launch_plans.name", "launch_plans.version"],
+        ),
+        ForeignKeyConstraint(
+            ["project", "domain", "workflow_name", "workflow_version"],
+            ["workflows.project", "workflows.domain", "workflows.name", "workflows.version"],
+        ),
+        Index("executions_newest", "project", "domain", "created_at", "name"),
+        Index(
+            "executions_open",
+            "lease_expires_at",
+            "created_at",
+            sqlite_where=text("phase IN ('QUEUED', 'RUNNING', 'FAILING', 'ABORTING')"),
+            postgresql_where=text("phase IN ('QUEUED', 'RUNNING', 'FAILING', 'ABORTING')"),
+        ),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    name: str = Field(primary_key=True, max_length=63)
+    launch_plan_name: str = Field(max_length=255)
+    launch_plan_version: str = Field(max_length=255)
+    workflow_name: str = Field(max_length=255)
+    workflow_version: str = Field(max_length=255)
+    phase: str = Field(max_length=16)
+    state: str = Field(max_length=16)
+    spec: bytes = _bytes()
+    labels: str = _text()
+    inputs: bytes = _bytes()
+    user_inputs: bytes = _bytes()
+    outputs: bytes | None = _bytes(optional=True)
+    error_code: str | None = _text(optional=True)
+    error_message: str | None = _text(optional=True)
+    error_kind: str | None = Field(default=None, max_length=8)
+    principal: str = Field(max_length=255)
+    abort_cause: str | None = _text(optional=True)
+    abort_principal: str | None = Field(default=None, max_length=255)
+    source_execution: str | None = Field(default=None, max_length=63)
+    sequence: int = Field(sa_type=BigInteger)
+    lease_owner: str | None = Field(default=None, max_length=64)
+    lease_epoch: int = Field(sa_type=BigInteger)
+    lease_expires_at: int = _time()
+    created_at: int = _time()
+    started_at: int | None = _time(optional=True)
+    updated_at: int = _time()
+    ended_at: int | None = _time(optional=True)
+
+
+class TransitionRow(SQLModel, table=True):
+    """One move of an execution (`node_id` is null) or of one of its nodes to a phase: what Watch streams."""
+
+    __tablename__ = "execution_transitions"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project", "domain", "execution"], ["executions.project", "executions.domain", "executions.name"]
+        ),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    execution: str = Field(primary_key=True, max_length=63)
+    sequence: int = Field(primary_key=True, sa_type=BigInteger)
+    node_id: str | None = Field(default=None, max_length=255)
+    attempt: int
+    phase: str = Field(max_length=16)
+    error_code: str | None = _text(optional=True)
+    error_message: str | None = _text(optional=True)
+    error_kind: str | None = Field(default=None, max_length=8)
+    at: int = _time()
+
+
+class NodeExecutionRow(SQLModel, table=True):
+    """A node of an execution. `position` is its place in the order in which the nodes came up.
+
+    `entity_kind` is TASK or WORKFLOW, and the entity's id is in the execution's own scope.
+    """
+
+    __tablename__ = "node_executions"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project", "domain", "execution"], ["executions.project", "executions.domain", "executions.name"]
+        ),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    execution: str = Field(primary_key=True, max_length=63)
+    node_id: str = Field(primary_key=True, max_length=255)
+    position: int
+    spec_node_id: str = Field(max_length=255)
+    parent_id: str = Field(max_length=255)
+    entity_kind: str = Field(max_length=16)
+    entity_name: str = Field(max_length=255)
+    entity_version: str = Field(max_length=255)
+    phase: str = Field(max_length=16)
+    attempts: int
+    inputs: bytes | None = _bytes(optional=True)
+    outputs: bytes | None = _bytes(optional=True)
+    error_code: str | None = _text(optional=True)
+    error_message: str | None = _text(optional=True)
+    error_kind: str | None = Field(default=None, max_length=8)
+    created_at: int = _time()
+    started_at: int | None = _time(optional=True)
+    updated_at: int = _time()
+    ended_at: int | None = _time(optional=True)
+
+
+class TaskAttemptRow(SQLModel, table=True):
+    """One attempt of a node's task, from 0 on. `handle` is how its runner finds the attempt again after a restart."""
+
+    __tablename__ = "task_attempts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project", "domain", "execution", "node_id"],
+            [
+                "node_executions.project",
+                "node_executions.domain",
+                "node_executions.execution",
+                "node_executions.node_id",
+            ],
+        ),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    execution: str = Field(primary_key=True, max_length=63)
+    node_id: str = Field(primary_key=True, max_length=255)
+    attempt: int = Field(primary_key=True)
+    phase: str = Field(max_length=16)
+    handle: str = _text()
+    outputs_uri: str = _text()
+    error_code: str | None = _text(optional=True)
+    error_message: str | None = _text(optional=True)
+    error_kind: str | None = Field(default=None, max_length=8)
+    created_at: int = _time()
+    updated_at: int = _time()
+    ended_at: int | None = _time(optional=True)
+
+
+# --- access: the policy and who can log in
+
+
+class RoleRow(SQLModel, table=True):
+    """A role of the operator's own; the built-in ones are in core/permissions.py. `permissions` is a JSON list."""
+
+    __tablename__ = "roles"
+
+    name: str = Field(primary_key=True, max_length=63)
+    permissions: str = _text()
+    created_at: int = _time()
+
+
+class BindingRow(SQLModel, table=True):
+    """A member's role at a pattern. Not a scoped table: "*" is a value here."""
+
+    __tablename__ = "bindings"
+
+    member: str = Field(primary_key=True, max_length=255)
+    role: str = Field(primary_key=True, max_length=63, index=True)
+    project_pattern: str = Field(primary_key=True, max_length=63)
+    domain_pattern: str = Field(primary_key=True, max_length=63)
+    creator: str = Field(max_length=255)
+    created_at: int = _time()
+
+
+class PolicyRevisionRow(SQLModel, table=True):
+    """One row: how often the policy (roles, bindings, service accounts) has changed."""
+
+    __tablename__ = "policy_revision"
+
+    id: int = Field(primary_key=True)
+    revision: int = Field(sa_type=BigInteger)
+
+
+class ServiceAccountRow(SQLModel, table=True):
+    """A service account. `secret_hash` is of a random 256-bit secret, so a plain SHA-256 is enough."""
+
+    __tablename__ = "service_accounts"
+
+    name: str = Field(primary_key=True, max_length=63)
+    secret_hash: str = Field(max_length=64)
+    disabled: bool
+    creator: str = Field(max_length=255)
+    created_at: int = _time()
+
+
+# --- all wings
+
+
+class AnsweredRequestRow(SQLModel, table=True):
+    """What a mutation with a request_id answered, so that its repetition answers the same."""
+
+    __tablename__ = "answered_requests"
+
+    principal: str = Field(primary_key=True, max_length=255)
+    method: str = Field(primary_key=True, max_length=255)
+    request_id: str = Field(primary_key=True, max_length=36)
+    fingerprint: str = Field(max_length=64)
+    response: bytes = _bytes()
+    created_at: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+
+
+def table(row: type[SQLModel]) -> Table:
+    """Return the Core table that a row class declares."""
+    declared: Table = row.__table__  # type: ignore[attr-defined]
+    return declared
+
+
+SCOPED: Final[frozenset[Table]] = frozenset(
+    candidate
+    for candidate in METADATA.tables.values()
+    if [column.name for column in candidate.primary_key.columns][:2] == ["project", "domain"]
+)
+"""The tables whose rows belong to one scope."""
