@@ -5,12 +5,14 @@ import binascii
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, or_
+from sqlalchemy import ColumnElement, Row, Select, and_, or_
 
 from airspace_server.core.errors import ApiError, Reason, invalid_field
+from airspace_server.storage.database import Transaction
 
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
@@ -80,3 +82,29 @@ def behind(columns: tuple[ColumnElement[Any], ...], last: tuple[Any, ...], *, de
 def ordered(statement: Select[Any], columns: tuple[ColumnElement[Any], ...], *, descending: bool) -> Select[Any]:
     """Order a list by `columns`, which must end in a key so that no two rows are alike."""
     return statement.order_by(*(column.desc() if descending else column.asc() for column in columns))
+
+
+def page(
+    tx: Transaction,
+    statement: Select[Any],
+    columns: tuple[ColumnElement[Any], ...],
+    *,
+    size: int,
+    last: tuple[Any, ...] | None,
+    descending: bool,
+    offset: int = 0,
+    **values: Any,
+) -> tuple[Sequence[Row[Any]], tuple[Any, ...] | None]:
+    """Read one page of a list ordered by `columns`: its rows, and where the next page begins if there is one.
+
+    `columns` must end in a key, so that no two rows are alike. `offset` skips rows instead of seeking and is only for
+    clients that count pages themselves.
+    """
+    labelled = statement.add_columns(*(column.label(f"key_{place}") for place, column in enumerate(columns)))
+    if last is not None:
+        labelled = labelled.where(behind(columns, last, descending=descending))
+    rows = tx.all(ordered(labelled, columns, descending=descending).limit(size + 1).offset(offset or None), **values)
+    if len(rows) <= size:
+        return rows, None
+    end = rows[size - 1]._mapping  # noqa: SLF001 -- SQLAlchemy's documented name
+    return rows[:size], tuple(end[f"key_{place}"] for place in range(len(columns)))

@@ -122,20 +122,6 @@ class LaunchPlanRow(SQLModel, table=True):
     updated_at: int = _time()
 
 
-class RegisteredNameRow(SQLModel, table=True):
-    """What a registered name carries beside its versions. `kind` is TASK, WORKFLOW or LAUNCH_PLAN."""
-
-    __tablename__ = "registered_names"
-    __table_args__ = (ForeignKeyConstraint(["project"], ["projects.id"]),)
-
-    project: str = Field(primary_key=True, max_length=63)
-    domain: str = Field(primary_key=True, max_length=63)
-    kind: str = Field(primary_key=True, max_length=16)
-    name: str = Field(primary_key=True, max_length=255)
-    description: str = Field(max_length=300)
-    state: str = Field(max_length=32)
-
-
 # --- execution: executions, their nodes, attempts and transitions
 
 

@@ -1,0 +1,175 @@
+"""Launch plans: immutable versions, of which at most one of a name is active in a scope.
+
+That is a partial unique index, not a convention (storage/tables.py): whoever activates takes the old one's place in the
+same transaction, and of two who race one waits for the other.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from flyteidl.admin import launch_plan_pb2
+from flyteidl.core import identifier_pb2
+from sqlalchemy import Row, bindparam, select
+
+from airspace_server.admin.registry import Registry, insert_version, one_version, row_id
+from airspace_server.core.clock import Clock
+from airspace_server.core.errors import ApiError, Reason, not_found
+from airspace_server.core.scope import EntityId, Scope
+from airspace_server.flyte.digest import digest
+from airspace_server.flyte.identifiers import entity_id
+from airspace_server.flyte.launch_plans import compile_launch_plan
+from airspace_server.flyte.schedules import describe
+from airspace_server.storage.database import Database, Transaction, scoped
+from airspace_server.storage.projects import require_active
+from airspace_server.storage.tables import LaunchPlanRow, table
+
+LAUNCH_PLANS: Final = table(LaunchPlanRow)
+ACTIVE: Final = "ACTIVE"
+INACTIVE: Final = "INACTIVE"
+
+_ONE: Final = one_version(LAUNCH_PLANS)
+_OF_NAME: Final = (
+    select(LAUNCH_PLANS.c.version, LAUNCH_PLANS.c.state)
+    .where(scoped(LAUNCH_PLANS), LAUNCH_PLANS.c.name == bindparam("name"))
+    .order_by(LAUNCH_PLANS.c.version)  # one order for all, so that two activations cannot wait for each other
+    .with_for_update()
+)
+_ACTIVE_ONE: Final = select(LAUNCH_PLANS).where(
+    scoped(LAUNCH_PLANS), LAUNCH_PLANS.c.name == bindparam("name"), LAUNCH_PLANS.c.state == ACTIVE
+)
+_SET_STATE: Final = (
+    LAUNCH_PLANS.update()
+    .where(
+        scoped(LAUNCH_PLANS),
+        LAUNCH_PLANS.c.name == bindparam("own_name"),
+        LAUNCH_PLANS.c.version == bindparam("own_version"),
+    )
+    .values(state=bindparam("new_state"), updated_at=bindparam("now"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """A version of a launch plan.
+
+    `spec` and `closure` are serialized flyteidl.admin.LaunchPlanSpec and LaunchPlanClosure; of the state in the closure
+    nothing is true, `active` is. Times in microseconds, UTC.
+    """
+
+    id: EntityId
+    workflow: EntityId
+    active: bool
+    schedule: str
+    digest: str
+    spec: bytes
+    closure: bytes
+    created_at: int
+    updated_at: int
+
+
+def from_row(row: Row[Any]) -> LaunchPlan:
+    """Read a launch plan from its row."""
+    id_ = row_id(row)
+    return LaunchPlan(
+        id_,
+        EntityId(id_.scope, row.workflow_name, row.workflow_version),
+        row.state == ACTIVE,
+        row.schedule,
+        row.digest,
+        row.spec,
+        row.closure,
+        row.created_at,
+        row.updated_at,
+    )
+
+
+class LaunchPlans:
+    """Registers, reads and activates launch plans. Authorization has happened before any of this is called."""
+
+    def __init__(self, database: Database, registry: Registry, clock: Clock) -> None:
+        self._database = database
+        self._registry = registry
+        self._clock = clock
+
+    def register(self, launch_plan: EntityId, spec: launch_plan_pb2.LaunchPlanSpec) -> tuple[LaunchPlan, bool]:
+        """Register a version, inactive; tell whether it is new.
+
+        Raises FOREIGN_REFERENCE for a workflow of another scope, NOT_FOUND for one that is not registered,
+        INVALID_FIELD, INPUT_INVALID and SCHEDULE_INVALID for a bad spec, PROJECT_MISSING, PROJECT_ARCHIVED and
+        DIFFERENT_CONTENT.
+        """
+        workflow = entity_id(spec.workflow_id, identifier_pb2.WORKFLOW, "spec.workflow_id")
+        if workflow.scope != launch_plan.scope:
+            raise ApiError(
+                Reason.FOREIGN_REFERENCE,
+                f"spec.workflow_id is in {workflow.scope}, the launch plan in {launch_plan.scope}",
+                {"reference": str(workflow.scope), "scope": str(launch_plan.scope)},
+                "spec.workflow_id",
+            )
+        compiled, closure = compile_launch_plan(launch_plan, spec, self._registry.interface(workflow))
+        now = self._clock()
+        row = {
+            "workflow_name": workflow.name,
+            "workflow_version": workflow.version,
+            "state": INACTIVE,
+            "schedule": describe(compiled.entity_metadata.schedule),
+            "digest": digest(compiled),
+            "spec": compiled.SerializeToString(deterministic=True),
+            "closure": closure.SerializeToString(deterministic=True),
+            "created_at": now,
+            "updated_at": now,
+        }
+        with self._database.write(launch_plan.scope) as tx:
+            require_active(tx, launch_plan.scope.project)
+            created = insert_version(tx, LAUNCH_PLANS, "launch plan", launch_plan, row)
+            return self._one(tx, launch_plan), created
+
+    def get(self, launch_plan: EntityId) -> LaunchPlan:
+        """Return a version. Raises NOT_FOUND."""
+        with self._database.read(launch_plan.scope) as tx:
+            return self._one(tx, launch_plan)
+
+    def active(self, scope: Scope, name: str) -> LaunchPlan:
+        """Return the active version of a name. Raises NOT_FOUND when none is active."""
+        with self._database.read(scope) as tx:
+            row = tx.one(_ACTIVE_ONE, name=name)
+        if row is None:
+            raise not_found("active launch plan", f"{scope}/{name}")
+        return from_row(row)
+
+    def activate(self, launch_plan: EntityId) -> LaunchPlan:
+        """Make a version the active one of its name, and the one before it inactive.
+
+        Raises NOT_FOUND, PROJECT_MISSING and PROJECT_ARCHIVED: an archived project gets no new schedules.
+        """
+        now = self._clock()
+        with self._database.write(launch_plan.scope) as tx:
+            require_active(tx, launch_plan.scope.project)
+            states = {row.version: row.state for row in tx.all(_OF_NAME, name=launch_plan.name)}
+            if launch_plan.version not in states:
+                raise not_found("launch plan", str(launch_plan))
+            for version, state in states.items():
+                if state == ACTIVE and version != launch_plan.version:
+                    self._set(tx, replace(launch_plan, version=version), INACTIVE, now)
+            if states[launch_plan.version] != ACTIVE:
+                self._set(tx, launch_plan, ACTIVE, now)
+            return self._one(tx, launch_plan)
+
+    def deactivate(self, launch_plan: EntityId) -> LaunchPlan:
+        """Make a version inactive, in an archived project too. Raises NOT_FOUND."""
+        with self._database.write(launch_plan.scope) as tx:
+            states = {row.version: row.state for row in tx.all(_OF_NAME, name=launch_plan.name)}
+            if launch_plan.version not in states:
+                raise not_found("launch plan", str(launch_plan))
+            if states[launch_plan.version] == ACTIVE:
+                self._set(tx, launch_plan, INACTIVE, self._clock())
+            return self._one(tx, launch_plan)
+
+    def _set(self, tx: Transaction, launch_plan: EntityId, state: str, now: int) -> None:
+        tx.execute(_SET_STATE, own_name=launch_plan.name, own_version=launch_plan.version, new_state=state, now=now)
+
+    def _one(self, tx: Transaction, launch_plan: EntityId) -> LaunchPlan:
+        row = tx.one(_ONE, name=launch_plan.name, version=launch_plan.version)
+        if row is None:
+            raise not_found("launch plan", str(launch_plan))
+        return from_row(row)

@@ -1,0 +1,198 @@
+"""The registry: immutable versions of tasks and workflows.
+
+A version is compiled, digested and inserted once. The same content again is no error and no second row; other content
+under the same version is refused. Compiling happens outside the write: what it reads can never change.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.core import compiler_pb2, interface_pb2
+from sqlalchemy import Row, Select, Table, bindparam, select
+
+from airspace_server.core.clock import Clock
+from airspace_server.core.errors import ApiError, Reason, not_found
+from airspace_server.core.scope import EntityId, Scope
+from airspace_server.flyte.compiler import compile_task, compile_workflow, references
+from airspace_server.flyte.digest import digest
+from airspace_server.storage.database import Database, Transaction, scoped
+from airspace_server.storage.projects import require_active
+from airspace_server.storage.tables import LaunchPlanRow, TaskRow, WorkflowRow, table
+
+TASKS: Final = table(TaskRow)
+WORKFLOWS: Final = table(WorkflowRow)
+_LAUNCH_PLANS: Final = table(LaunchPlanRow)
+
+
+def one_version(versions: Table) -> Select[Any]:
+    """Select one version of a scope by its "name" and "version"."""
+    return select(versions).where(
+        scoped(versions), versions.c.name == bindparam("name"), versions.c.version == bindparam("version")
+    )
+
+
+_TASK: Final = one_version(TASKS)
+_WORKFLOW: Final = one_version(WORKFLOWS)
+_LAUNCH_PLAN: Final = one_version(_LAUNCH_PLANS)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A version of a task. `closure` is a serialized flyteidl.admin.TaskClosure. Time in microseconds, UTC."""
+
+    id: EntityId
+    type: str
+    short_description: str
+    digest: str
+    closure: bytes
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A version of a workflow.
+
+    `closure` is a serialized flyteidl.core.CompiledWorkflowClosure, `interface` a flyteidl.core.TypedInterface.
+    """
+
+    id: EntityId
+    short_description: str
+    digest: str
+    interface: bytes
+    closure: bytes
+    created_at: int
+
+
+def task_from_row(row: Row[Any]) -> Task:
+    """Read a task from its row."""
+    return Task(row_id(row), row.type, row.short_description, row.digest, row.closure, row.created_at)
+
+
+def workflow_from_row(row: Row[Any]) -> Workflow:
+    """Read a workflow from its row."""
+    return Workflow(row_id(row), row.short_description, row.digest, row.interface, row.closure, row.created_at)
+
+
+def row_id(row: Row[Any]) -> EntityId:
+    """Read the id of a version from its row."""
+    return EntityId(Scope(row.project, row.domain), row.name, row.version)
+
+
+def insert_version(tx: Transaction, versions: Table, kind: str, id_: EntityId, row: Mapping[str, Any]) -> bool:
+    """Insert a version unless this very content is there; tell whether it was inserted.
+
+    Raises DIFFERENT_CONTENT when the version holds other content.
+    """
+    if tx.insert_new(versions, {"name": id_.name, "version": id_.version, **row}):
+        return True
+    there = tx.one(one_version(versions), name=id_.name, version=id_.version)
+    if there is not None and there.digest == row["digest"]:
+        return False
+    kept = there.digest if there else ""
+    raise ApiError(
+        Reason.DIFFERENT_CONTENT,
+        f"{kind} {id_} is registered with other content (digest {kept}), and a version never changes",
+        {"kind": kind, **named(id_), "digest": kept},
+    )
+
+
+def named(id_: EntityId) -> dict[str, str]:
+    """Return the parts of an id as an error's metadata has them."""
+    return {"project": id_.scope.project, "domain": id_.scope.domain, "name": id_.name, "version": id_.version}
+
+
+class Registry:
+    """Registers and reads tasks and workflows. Authorization has happened before any of this is called."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def register_task(self, task: EntityId, spec: task_pb2.TaskSpec) -> tuple[Task, bool]:
+        """Register a version of a task; tell whether it is new.
+
+        Raises PROJECT_MISSING, PROJECT_ARCHIVED, DIFFERENT_CONTENT, and what flyte/compiler.py raises of a bad spec.
+        """
+        closure = compile_task(task, spec)
+        now = self._clock()
+        content = digest(closure.compiled_task)
+        closure.created_at.FromMicroseconds(now)
+        row = {
+            "type": closure.compiled_task.template.type,
+            "short_description": spec.description.short_description,
+            "digest": content,
+            "closure": closure.SerializeToString(),
+            "created_at": now,
+        }
+        with self._database.write(task.scope) as tx:
+            require_active(tx, task.scope.project)
+            created = insert_version(tx, TASKS, "task", task, row)
+            return self._task(tx, task), created
+
+    def task(self, task: EntityId) -> Task:
+        """Return a version of a task. Raises NOT_FOUND."""
+        with self._database.read(task.scope) as tx:
+            return self._task(tx, task)
+
+    def register_workflow(self, workflow: EntityId, spec: workflow_pb2.WorkflowSpec) -> tuple[Workflow, bool]:
+        """Compile and register a version of a workflow; tell whether it is new.
+
+        Raises PROJECT_MISSING, PROJECT_ARCHIVED, DIFFERENT_CONTENT, FOREIGN_REFERENCE and WORKFLOW_INVALID.
+        """
+        wanted = references(workflow, spec)
+        with self._database.read(workflow.scope) as tx:
+            tasks = {id_: _compiled_task(row) for id_, row in _found(tx, _TASK, wanted.tasks)}
+            launch_plans = {id_: _launch_plan(row) for id_, row in _found(tx, _LAUNCH_PLAN, wanted.launch_plans)}
+        closure = compile_workflow(workflow, spec, tasks, launch_plans)
+        now = self._clock()
+        row = {
+            "short_description": spec.description.short_description,
+            "digest": digest(closure),
+            "interface": closure.primary.template.interface.SerializeToString(deterministic=True),
+            "closure": closure.SerializeToString(deterministic=True),
+            "created_at": now,
+        }
+        with self._database.write(workflow.scope) as tx:
+            require_active(tx, workflow.scope.project)
+            created = insert_version(tx, WORKFLOWS, "workflow", workflow, row)
+            return self._workflow(tx, workflow), created
+
+    def workflow(self, workflow: EntityId) -> Workflow:
+        """Return a version of a workflow. Raises NOT_FOUND."""
+        with self._database.read(workflow.scope) as tx:
+            return self._workflow(tx, workflow)
+
+    def interface(self, workflow: EntityId) -> interface_pb2.TypedInterface:
+        """Return the interface of a version of a workflow. Raises NOT_FOUND."""
+        return interface_pb2.TypedInterface.FromString(self.workflow(workflow).interface)
+
+    def _task(self, tx: Transaction, task: EntityId) -> Task:
+        row = tx.one(_TASK, name=task.name, version=task.version)
+        if row is None:
+            raise not_found("task", str(task))
+        return task_from_row(row)
+
+    def _workflow(self, tx: Transaction, workflow: EntityId) -> Workflow:
+        row = tx.one(_WORKFLOW, name=workflow.name, version=workflow.version)
+        if row is None:
+            raise not_found("workflow", str(workflow))
+        return workflow_from_row(row)
+
+
+def _found(tx: Transaction, statement: Select[Any], ids: Iterable[EntityId]) -> list[tuple[EntityId, Row[Any]]]:
+    """Read those of the versions that are there; what is missing the compiler reports, with its place."""
+    rows = ((id_, tx.one(statement, name=id_.name, version=id_.version)) for id_ in ids)
+    return [(id_, row) for id_, row in rows if row is not None]
+
+
+def _compiled_task(row: Row[Any]) -> compiler_pb2.CompiledTask:
+    return task_pb2.TaskClosure.FromString(row.closure).compiled_task
+
+
+def _launch_plan(row: Row[Any]) -> launch_plan_pb2.LaunchPlan:
+    return launch_plan_pb2.LaunchPlan(
+        spec=launch_plan_pb2.LaunchPlanSpec.FromString(row.spec),
+        closure=launch_plan_pb2.LaunchPlanClosure.FromString(row.closure),
+    )

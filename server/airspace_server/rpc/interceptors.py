@@ -1,0 +1,246 @@
+"""What every call goes through, in one visible order.
+
+    AROUND   telemetry, request id and log, errors       see the call begin and end
+    BEFORE   authenticate, decode, authorize, validate   run in this order and stop the call by raising ApiError
+
+Then the handler runs. Nothing else authorizes, nothing else makes a status. A request is decoded only for a caller
+whose identity is known, and validated only for one who may make the call, so that nobody else learns from an answer.
+"""
+
+import contextlib
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc.status_pb2 import Status
+from opentelemetry import metrics, trace
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from airspace_server.access.call import Call
+from airspace_server.access.decide import Grants, Need, Visible, first_missing, visible
+from airspace_server.access.identity import ANONYMOUS, Principal
+from airspace_server.access.rules import Guard, Rule
+from airspace_server.core.errors import ApiError, Reason
+from airspace_server.rpc.status import Translate, grpc_code, status_of
+from airspace_server.rpc.validation import Check
+
+_log: Final = logging.getLogger("airspace.rpc")
+_tracer: Final = trace.get_tracer("airspace_server")
+_duration: Final = metrics.get_meter("airspace_server").create_histogram(
+    "rpc.server.duration", unit="ms", description="How long calls took, by method and code."
+)
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+Handler = Callable[[Any, Call], Any]
+"""Answers a request: with a message, or for a stream with an iterator of messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """All that the chain knows about an RPC."""
+
+    path: str
+    request: type[Message]
+    rule: Rule
+    validate: Check
+    translate: Translate
+    handler: Handler
+    streams: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What the chain asks: who a token names, what the policy says now. Both raise ApiError when they cannot tell."""
+
+    authenticate: Callable[[str | None], Principal]
+    grants: Callable[[], Grants]
+
+
+class Stopped(Exception):  # noqa: N818 -- not an error of this program: the call ends with a status
+    """Ends a call with the status that its exchange holds."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call on its way through the chain."""
+
+    method: Method
+    guards: Guards
+    payload: bytes
+    metadata: Mapping[str, str | bytes]
+    active: Callable[[], bool]
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    principal: Principal = ANONYMOUS
+    request: Any = None
+    grants: Grants = field(default_factory=Grants)
+    needs: tuple[Need, ...] = ()
+    visible: Visible | None = None
+    status: Status | None = None
+    reason: str = ""
+
+    @property
+    def call(self) -> Call:
+        """What the handler is told."""
+        return Call(self.method.path, self.principal, self.request_id, self.grants, self.active, self.visible)
+
+
+# --- around the call
+
+
+@contextlib.contextmanager
+def telemetry(exchange: Exchange) -> Iterator[None]:
+    """Give the call a span and count its time, by method and code: never by tenant, whose ids know no bound."""
+    started = time.perf_counter()
+    name, kind = exchange.method.path[1:], trace.SpanKind.SERVER
+    with _tracer.start_as_current_span(name, kind=kind, record_exception=False) as span:
+        try:
+            yield
+        finally:
+            code = exchange.status.code if exchange.status else 0
+            if span.is_recording():
+                span.set_attribute("rpc.system", "grpc")
+                span.set_attribute("rpc.grpc.status_code", code)
+                span.set_attribute("airspace.request_id", exchange.request_id)
+            _duration.record((time.perf_counter() - started) * 1000, {"rpc.method": exchange.method.path, "code": code})
+
+
+@contextlib.contextmanager
+def log(exchange: Exchange) -> Iterator[None]:
+    """Take over the caller's request id if it has a good one, and write one line about the call when it ends.
+
+    The line says who called what where and how it ended; never what was in the request or the answer.
+    """
+    given = exchange.metadata.get("x-request-id")
+    if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
+        exchange.request_id = given
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        if _log.isEnabledFor(logging.INFO):
+            _log.info(
+                "call",
+                extra={
+                    "airspace": {
+                        "request_id": exchange.request_id,
+                        "method": exchange.method.path,
+                        "principal": exchange.principal.member,
+                        "scopes": [str(need.target) for need in exchange.needs],
+                        "code": exchange.status.code if exchange.status else 0,
+                        "reason": exchange.reason,
+                        "ms": round((time.perf_counter() - started) * 1000, 2),
+                    }
+                },
+            )
+
+
+@contextlib.contextmanager
+def errors(exchange: Exchange) -> Iterator[None]:
+    """Turn whatever is raised into a status: what is known by its reason, everything else into fixed texts."""
+    try:
+        yield
+    except ApiError as error:
+        problem = error
+    except (OperationalError, PoolTimeout):
+        _log.exception("the database cannot be used", extra={"airspace": {"request_id": exchange.request_id}})
+        problem = ApiError(Reason.UNAVAILABLE, "a part of the server cannot be reached; try again")
+    except Exception:
+        _log.exception("a call failed", extra={"airspace": {"request_id": exchange.request_id}})
+        problem = ApiError(Reason.INTERNAL, "internal error; the request id finds it in the server's log")
+    else:
+        return
+    exchange.reason = problem.reason.value
+    exchange.status = status_of(problem, exchange.request_id, exchange.method.translate)
+    raise Stopped
+
+
+# --- before the handler
+
+
+def authenticate(exchange: Exchange) -> None:
+    """Find out who calls; only public methods go without."""
+    if exchange.method.rule.guard is not Guard.PUBLIC:
+        header = exchange.metadata.get("authorization")
+        exchange.principal = exchange.guards.authenticate(header if isinstance(header, str) else None)
+
+
+def decode(exchange: Exchange) -> None:
+    """Read the request's bytes."""
+    try:
+        exchange.request = exchange.method.request.FromString(exchange.payload)
+    except DecodeError:
+        name = exchange.method.request.DESCRIPTOR.full_name
+        raise ApiError(Reason.MALFORMED_MESSAGE, f"the bytes are no {name}", {"message": name}) from None
+
+
+def authorize(exchange: Exchange) -> None:
+    """Let the call pass if the caller holds all that its rule requires, in the scopes that its request names."""
+    rule = exchange.method.rule
+    if rule.guard is Guard.PUBLIC:
+        return
+    exchange.grants = exchange.guards.grants()
+    if rule.guard is Guard.REQUIRE:
+        exchange.needs = tuple(requirement.need(exchange.request) for requirement in rule.requirements)
+        missing = first_missing(exchange.principal, exchange.needs, exchange.grants)
+        if missing is not None:
+            raise denial(missing)
+    elif rule.filter is not None:
+        exchange.visible = visible(exchange.principal, rule.filter, exchange.grants)
+
+
+def validate(exchange: Exchange) -> None:
+    """Check the request's fields against the contract."""
+    exchange.method.validate(exchange.request, "")
+
+
+def denial(missing: Need) -> ApiError:
+    """Say what is missing and where. It reads the same whether or not anything is there."""
+    permission, scope = missing.permission.value, str(missing.target)
+    return ApiError(
+        Reason.PERMISSION_MISSING,
+        f"this needs {permission} in {scope}",
+        {"permission": permission, "scope": scope},
+    )
+
+
+AROUND: Final[tuple[Callable[[Exchange], AbstractContextManager[None]], ...]] = (telemetry, log, errors)
+BEFORE: Final[tuple[Callable[[Exchange], None], ...]] = (authenticate, decode, authorize, validate)
+
+
+def answer(exchange: Exchange) -> bytes:
+    """Take a call with one answer through the chain. Raises Stopped when it ends with a status."""
+    telemetry_, log_, errors_ = (around(exchange) for around in AROUND)
+    with telemetry_, log_, errors_:
+        for step in BEFORE:
+            step(exchange)
+        response: bytes = exchange.method.handler(exchange.request, exchange.call).SerializeToString()
+        return response
+
+
+def stream(exchange: Exchange) -> Iterator[bytes]:
+    """Take a call with a stream of answers through the same chain. Raises Stopped when it ends with a status."""
+    telemetry_, log_, errors_ = (around(exchange) for around in AROUND)
+    with telemetry_, log_, errors_:
+        for step in BEFORE:
+            step(exchange)
+        for response in exchange.method.handler(exchange.request, exchange.call):
+            yield response.SerializeToString()
+
+
+def stop(exchange: Exchange, context: grpc.ServicerContext) -> None:
+    """End the call on the wire with the exchange's status. Raises, as grpc's abort does."""
+    status = exchange.status
+    if status is None:
+        raise RuntimeError("a call was stopped without a status")
+    context.set_trailing_metadata(
+        (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", exchange.request_id))
+    )
+    context.abort(grpc_code(status), status.message)

@@ -1,0 +1,185 @@
+"""Listeners: binds front doors to the methods of their services and serves them.
+
+Synchronous servers on a thread pool: measured here, threads served more calls for less CPU than asyncio did
+(docs/adr/0002-synchronous-server.md). Requests arrive as bytes and are decoded inside the chain, behind authentication.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from airspace_server.access.call import Call
+from airspace_server.access.rules import Rule, method_path
+from airspace_server.core.errors import ApiError, Reason
+from airspace_server.rpc.interceptors import Exchange, Guards, Handler, Method, Stopped, answer, stop, stream
+from airspace_server.rpc.status import Translate
+from airspace_server.rpc.validation import Validator
+
+MAX_MESSAGE: Final = 20 * 1024 * 1024
+"""Largest message in bytes, both ways: what flytekit accepts."""
+THREADS: Final = 48
+"""Calls that one listener works on at once; further ones wait."""
+
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_metadata_size", 32 * 1024),  # a token may have 16 KiB; flytekit allows 32 KiB both ways
+    # flytekit pings every 30 s, also without calls; a server that is not told so sends it away after two minutes.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.so_reuseport", 0),  # a second server on the same port is a mistake, not a second server
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """A listener's certificate chain and private key, PEM."""
+
+    certificate: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service, the front doors whose methods serve it, and how its clients want errors."""
+
+    descriptor: ServiceDescriptor
+    doors: Sequence[object]
+    translate: Translate
+
+
+def bind(services: Iterable[Service], rules: Mapping[str, Rule], validator: Validator) -> list[Method]:
+    """Bind every method of the services to its rule, its validation and the door that serves it.
+
+    A method that no door has answers UNIMPLEMENTED, to those who may call it. Raises KeyError for one without a rule
+    and ValueError when two doors have it.
+    """
+    methods = []
+    for service in services:
+        for method in service.descriptor.methods:
+            path = method_path(method)
+            owners = [door for door in service.doors if hasattr(door, method.name)]
+            if len(owners) > 1:
+                raise ValueError(f"{path} is served by {len(owners)} front doors")
+            handler: Handler = getattr(owners[0], method.name) if owners else _not_served
+            methods.append(
+                Method(
+                    path,
+                    GetMessageClass(method.input_type),
+                    rules[path],
+                    validator.compile(method.input_type),
+                    service.translate,
+                    handler,
+                    method.server_streaming,
+                )
+            )
+    return methods
+
+
+def _not_served(_request: object, call: Call) -> Any:
+    raise ApiError(Reason.NOT_IMPLEMENTED, f"{call.method} is not served", {"method": call.method})
+
+
+Handlers = Mapping[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]]
+"""grpc's handlers, by service and method name."""
+
+
+def handlers(methods: Iterable[Method], guards: Guards) -> Handlers:
+    """Make grpc's handlers of methods."""
+    made: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = {}
+    for method in methods:
+        service, name = method.path[1:].split("/")
+        behaviour = _stream_behaviour(method, guards) if method.streams else _unary_behaviour(method, guards)
+        make: Any = grpc.unary_stream_rpc_method_handler if method.streams else grpc.unary_unary_rpc_method_handler
+        made.setdefault(service, {})[name] = make(behaviour)
+    return made
+
+
+def _exchange(method: Method, guards: Guards, payload: bytes, context: grpc.ServicerContext) -> Exchange:
+    metadata = {key: value for key, value in context.invocation_metadata()}  # noqa: C416 -- grpc's own tuples
+    return Exchange(method, guards, payload, metadata, context.is_active)
+
+
+def _unary_behaviour(method: Method, guards: Guards) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+    def behave(payload: bytes, context: grpc.ServicerContext) -> bytes:
+        exchange = _exchange(method, guards, payload, context)
+        try:
+            response = answer(exchange)
+        except Stopped:
+            stop(exchange, context)
+            raise
+        context.set_trailing_metadata((("x-request-id", exchange.request_id),))
+        return response
+
+    return behave
+
+
+def _stream_behaviour(method: Method, guards: Guards) -> Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]:
+    def behave(payload: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        exchange = _exchange(method, guards, payload, context)
+        try:
+            yield from stream(exchange)
+        except Stopped:
+            stop(exchange, context)
+            raise
+        context.set_trailing_metadata((("x-request-id", exchange.request_id),))
+
+    return behave
+
+
+class Listener:
+    """One gRPC server on one address, with reflection and health.
+
+    Those two are open to anyone: they say what the published contract says, and whether the server is up.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        handlers: Handlers,
+        *,
+        tls: Tls | None = None,
+        threads: int = THREADS,
+    ) -> None:
+        self._server = grpc.server(futures.ThreadPoolExecutor(threads, "grpc"), options=_OPTIONS)
+        for service, methods in handlers.items():
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+        self._services = sorted(handlers)
+        self._health = health.HealthServicer(
+            experimental_non_blocking=True, experimental_thread_pool=futures.ThreadPoolExecutor(2, "health")
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+        self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        if tls is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, grpc.ssl_server_credentials([(tls.key, tls.certificate)]))
+
+    def start(self) -> None:
+        """Begin to serve; every service reports SERVING from here on."""
+        self._server.start()
+        self._report(health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self, grace: float) -> None:
+        """Report NOT_SERVING, take no new calls, let running ones end for `grace` seconds, then cut them off."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(grace).wait()
+
+    def _report(self, status: Any) -> None:
+        for service in ("", *self._services):
+            self._health.set(service, status)
+
+
+def served(names: Collection[str], methods: Iterable[Method]) -> list[Method]:
+    """Return the methods of the named services."""
+    return [method for method in methods if method.path[1:].split("/")[0] in names]
