@@ -13,7 +13,8 @@ class Call:
 
     `method` is its full name, as "/airspace.project.v1.ProjectService/GetProject". `visible` is set for lists over
     several scopes and only for them: it is what they must be restricted to. `grants` is the policy that the call was
-    authorized with. `active` tells whether somebody still waits for the answer.
+    authorized with. `active` tells whether somebody still waits for the answer. `recheck` authenticates and authorizes
+    the call once more and raises ApiError when it would be refused by now: streams ask it from time to time.
     """
 
     method: str
@@ -21,6 +22,7 @@ class Call:
     request_id: str
     grants: Grants
     active: Callable[[], bool]
+    recheck: Callable[[], None]
     visible: Visible | None = None
 
     def restriction(self) -> Visible:

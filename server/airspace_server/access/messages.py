@@ -2,11 +2,11 @@
 
 from typing import TypeVar
 
-from airspace.type.v1 import identifiers_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from airspace.type.v1 import identifiers_pb2
 from airspace_server.core.errors import invalid_field
 from airspace_server.core.scope import Scope
 

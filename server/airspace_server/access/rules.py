@@ -12,10 +12,10 @@ from functools import reduce
 from operator import attrgetter
 from typing import Any, Final
 
-from airspace.options.v1 import options_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 
+from airspace.options.v1 import options_pb2
 from airspace_server.access.decide import Need, Reach
 from airspace_server.core.permissions import Permission
 from airspace_server.core.scope import ANY, ScopePattern

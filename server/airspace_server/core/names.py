@@ -13,7 +13,7 @@ from airspace_server.core.scope import ANY
 
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _EXECUTION: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_ENTITY: Final = re.compile(r"[A-Za-z0-9._][-A-Za-z0-9._:@+=~]{0,254}")
+_ENTITY: Final = re.compile(r"[-A-Za-z0-9._:@+=~]{1,255}")
 _MEMBER_ID: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:@+=|~/]{0,199}")
 _LABEL_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _DNS_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -40,13 +40,22 @@ def _matches(pattern: re.Pattern[str], problem: str) -> Callable[[str], str | No
 project = _matches(_DNS_LABEL, "must be 1 to 63 lower case letters, digits and inner hyphens")
 domain = project
 account = project
-entity = _matches(
-    _ENTITY, "must be 1 to 255 letters, digits and . _ - : @ + = ~, beginning with a letter, a digit, . or _"
-)
-version = entity
 execution = _matches(
     _EXECUTION, "must be 1 to 63 lower case letters, digits and inner hyphens, beginning with a letter"
 )
+
+
+def entity(value: str) -> str | None:
+    """Check the name of a task, workflow, launch plan or node.
+
+    flytekit's own versions are base64url digests and may begin with a hyphen; "." and ".." mean a place in a path.
+    """
+    if _ENTITY.fullmatch(value) and value not in (".", ".."):
+        return None
+    return "must be 1 to 255 letters, digits and . _ - : @ + = ~"
+
+
+version = entity
 
 
 def project_or_any(value: str) -> str | None:

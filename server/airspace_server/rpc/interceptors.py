@@ -89,7 +89,20 @@ class Exchange:
     @property
     def call(self) -> Call:
         """What the handler is told."""
-        return Call(self.method.path, self.principal, self.request_id, self.grants, self.active, self.visible)
+        return Call(
+            self.method.path,
+            self.principal,
+            self.request_id,
+            self.grants,
+            self.active,
+            self.recheck,
+            self.visible,
+        )
+
+    def recheck(self) -> None:
+        """Authenticate and authorize the call once more, with the token's age and the policy of now."""
+        authenticate(self)
+        authorize(self)
 
 
 # --- around the call

@@ -87,7 +87,7 @@ def _not_served(_request: object, call: Call) -> Any:
     raise ApiError(Reason.NOT_IMPLEMENTED, f"{call.method} is not served", {"method": call.method})
 
 
-Handlers = Mapping[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]]
+Handlers = Mapping[str, dict[str, "grpc.RpcMethodHandler[bytes, bytes]"]]
 """grpc's handlers, by service and method name."""
 
 

@@ -86,7 +86,9 @@ class Transaction:
         """Insert a row unless one with its key is there; tell whether it was inserted. Races end in one winner."""
         own = self._row_values if table in SCOPED else {}
         insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgres_insert
-        result = self._connection.execute(insert(table).on_conflict_do_nothing(), {**row, **own})
+        result = self._connection.execute(
+            insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True), {**row, **own}
+        )
         return result.rowcount == 1
 
     @property
@@ -116,7 +118,9 @@ class Database:
     @contextmanager
     def read(self, scope: Scope | None = None, *, across: bool = False) -> Iterator[Transaction]:
         """Read one consistent state of a scope, of the server's own tables, or, with `across`, of every scope."""
-        options = {"airspace_scope": scope, "airspace_across": across, "airspace_begin": "BEGIN"}
+        options: dict[str, Any] = {"airspace_scope": scope, "airspace_across": across, "airspace_begin": "BEGIN"}
+        if self.engine.dialect.name != "sqlite":  # SQLite's transactions see one state anyway
+            options["isolation_level"] = "REPEATABLE READ"
         with self.engine.connect() as connection:
             connection = connection.execution_options(**options)
             with connection.begin():

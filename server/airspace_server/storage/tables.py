@@ -7,7 +7,18 @@ integers: exact, the same on SQLite and Postgres, and comparable in keysets. SQL
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 METADATA: Final[MetaData] = SQLModel.metadata
@@ -130,6 +141,8 @@ class ExecutionRow(SQLModel, table=True):
 
     `sequence` is that of its last transition. `lease_epoch` is the fencing token: every write of a worker names the
     epoch under which it leased the execution, and hits nothing once another worker has taken over.
+
+    It runs a launch plan's workflow, or one task alone; the columns of the other kind are null.
     """
 
     __tablename__ = "executions"
@@ -142,6 +155,12 @@ class ExecutionRow(SQLModel, table=True):
             ["project", "domain", "workflow_name", "workflow_version"],
             ["workflows.project", "workflows.domain", "workflows.name", "workflows.version"],
         ),
+        ForeignKeyConstraint(
+            ["project", "domain", "task_name", "task_version"],
+            ["tasks.project", "tasks.domain", "tasks.name", "tasks.version"],
+        ),
+        CheckConstraint("(launch_plan_name IS NULL) <> (task_name IS NULL)", "executions_run_one_thing"),
+        CheckConstraint("(launch_plan_name IS NULL) = (workflow_name IS NULL)", "executions_know_their_workflow"),
         Index("executions_newest", "project", "domain", "created_at", "name"),
         Index(
             "executions_open",
@@ -155,10 +174,12 @@ class ExecutionRow(SQLModel, table=True):
     project: str = Field(primary_key=True, max_length=63)
     domain: str = Field(primary_key=True, max_length=63)
     name: str = Field(primary_key=True, max_length=63)
-    launch_plan_name: str = Field(max_length=255)
-    launch_plan_version: str = Field(max_length=255)
-    workflow_name: str = Field(max_length=255)
-    workflow_version: str = Field(max_length=255)
+    launch_plan_name: str | None = Field(default=None, max_length=255)
+    launch_plan_version: str | None = Field(default=None, max_length=255)
+    workflow_name: str | None = Field(default=None, max_length=255)
+    workflow_version: str | None = Field(default=None, max_length=255)
+    task_name: str | None = Field(default=None, max_length=255)
+    task_version: str | None = Field(default=None, max_length=255)
     phase: str = Field(max_length=16)
     state: str = Field(max_length=16)
     spec: bytes = _bytes()

@@ -1,0 +1,119 @@
+"""The client of Airspace, the tenant-isolating control plane for Flyte.
+
+    from airspace_client import AirspaceClient
+
+    with AirspaceClient.from_config() as client:
+        run = client.executions.launch("recommendation-engine", "development", "workflows.train.nightly",
+                                       inputs={"learning_rate": 0.01})
+        print(run.wait().phase, run.outputs())
+
+What can go wrong is drawn in `AirspaceError`'s module, `airspace_client._errors`.
+"""
+
+from typing import TYPE_CHECKING
+
+from airspace_client._auth import ClientCredentials, CommandToken, StaticToken, Token, TokenSource
+from airspace_client._errors import (
+    Aborted,
+    AirspaceError,
+    AlreadyExists,
+    ConfigError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InternalError,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Reason,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
+from airspace_client._model import (
+    Binding,
+    Data,
+    Domain,
+    ErrorKind,
+    Execution,
+    ExecutionError,
+    ExecutionPhase,
+    Identity,
+    LaunchPlan,
+    LaunchPlanState,
+    NodeExecution,
+    NodePhase,
+    Project,
+    ProjectState,
+    Registered,
+    Role,
+    ServiceAccount,
+    Task,
+    Transition,
+    Workflow,
+)
+from airspace_client._tls import TLS
+
+if TYPE_CHECKING:
+    from airspace_client._client import AirspaceClient
+    from airspace_client._executions import ExecutionHandle
+
+__all__ = [
+    "TLS",
+    "Aborted",
+    "AirspaceClient",
+    "AirspaceError",
+    "AlreadyExists",
+    "Binding",
+    "ClientCredentials",
+    "CommandToken",
+    "ConfigError",
+    "Data",
+    "DeadlineExceeded",
+    "Domain",
+    "ErrorKind",
+    "Execution",
+    "ExecutionError",
+    "ExecutionHandle",
+    "ExecutionPhase",
+    "FailedPrecondition",
+    "Identity",
+    "InternalError",
+    "InvalidArgument",
+    "LaunchPlan",
+    "LaunchPlanState",
+    "NodeExecution",
+    "NodePhase",
+    "NotFound",
+    "PermissionDenied",
+    "Project",
+    "ProjectState",
+    "Reason",
+    "Registered",
+    "ResourceExhausted",
+    "Role",
+    "ServiceAccount",
+    "StaticToken",
+    "Task",
+    "Token",
+    "TokenSource",
+    "Transition",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "Workflow",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs gRPC when it is first asked for: `airspace --help` has no use for it, and it is slow."""
+    match name:
+        case "AirspaceClient":
+            from airspace_client._client import AirspaceClient
+
+            return AirspaceClient
+        case "ExecutionHandle":
+            from airspace_client._executions import ExecutionHandle
+
+            return ExecutionHandle
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

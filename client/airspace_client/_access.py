@@ -1,0 +1,60 @@
+"""Who may do what."""
+
+from collections.abc import Iterator, Sequence
+
+from airspace.access.v1 import access_service_pb2 as pb
+from airspace.type.v1.identifiers_pb2 import ScopePattern
+
+from airspace_client import _wire
+from airspace_client._model import Binding, Identity, Role, ServiceAccount
+from airspace_client._service import Service
+
+
+class Access:
+    """Roles, bindings and service accounts. In bindings, "*" stands for every project or every domain."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def who_am_i(self) -> Identity:
+        """Return who the caller is and what it is bound to."""
+        response: pb.WhoAmIResponse = self._service.call("WhoAmI", pb.WhoAmIRequest())
+        return _wire.identity(response)
+
+    def list_roles(self) -> tuple[Role, ...]:
+        """Return the roles, built-in ones first, then by name."""
+        response: pb.ListRolesResponse = self._service.call("ListRoles", pb.ListRolesRequest())
+        return tuple(map(_wire.role, response.roles))
+
+    def create_role(self, name: str, permissions: Sequence[str]) -> Role:
+        """Create a role of permissions like "execution.launch", each of which the caller must hold everywhere."""
+        request = pb.CreateRoleRequest(name=name, permissions=_wire.permission_names(permissions))
+        response: pb.CreateRoleResponse = self._service.call("CreateRole", request)
+        return _wire.role(response.role)
+
+    def delete_role(self, name: str) -> None:
+        """Delete a role of one's own. Raises FailedPrecondition while a binding uses it."""
+        self._service.call("DeleteRole", pb.DeleteRoleRequest(name=name))
+
+    def list_bindings(self, *, member: str = "") -> Iterator[Binding]:
+        """Yield the bindings that the caller may see, or only those of one member, by member."""
+        request = pb.ListBindingsRequest(member=member)
+        return map(_wire.binding, self._service.pages("ListBindings", request, "bindings"))
+
+    def create_binding(self, member: str, role: str, *, project: str, domain: str) -> Binding:
+        """Bind a member ("user:ID", "group:ID", "service-account:ID") to a role; one that exists is returned."""
+        pattern = ScopePattern(project=project, domain=domain)
+        request = pb.CreateBindingRequest(member=member, role=role, pattern=pattern)
+        response: pb.CreateBindingResponse = self._service.call("CreateBinding", request)
+        return _wire.binding(response.binding)
+
+    def delete_binding(self, member: str, role: str, *, project: str, domain: str) -> None:
+        """Remove a binding. Raises NotFound when there is none."""
+        pattern = ScopePattern(project=project, domain=domain)
+        self._service.call("DeleteBinding", pb.DeleteBindingRequest(member=member, role=role, pattern=pattern))
+
+    def create_service_account(self, name: str) -> ServiceAccount:
+        """Create a service account and return its secret, which is never shown again."""
+        request = pb.CreateServiceAccountRequest(name=name)
+        response: pb.CreateServiceAccountResponse = self._service.call("CreateServiceAccount", request)
+        return _wire.service_account(response)

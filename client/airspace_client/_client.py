@@ -1,0 +1,147 @@
+"""The client."""
+
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
+from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
+from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
+from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
+from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
+
+from airspace_client._access import Access
+from airspace_client._auth import StaticToken, TokenSource
+from airspace_client._config import find_config, read_config
+from airspace_client._executions import Executions
+from airspace_client._projects import Projects
+from airspace_client._registry import LaunchPlans, Tasks, Workflows
+from airspace_client._service import Service, Transport, bearer
+from airspace_client._tls import TLS, is_loopback
+
+MAX_MESSAGE: Final = 20 * 1024 * 1024
+"""Largest answer, in bytes; what Flyte's own clients take."""
+
+
+class AirspaceClient:
+    """A connection to an Airspace server: `projects`, `tasks`, `workflows`, `launch_plans`, `executions`, `access`.
+
+    Use it in a `with` statement, or close it. It connects when it is first used, and may be used from several threads.
+    Every method raises an AirspaceError; reads, and mutations that are safe to repeat, were repeated before that.
+
+    The raw stubs are there too, as `project_service`, `registry_service`, `launch_plan_service`, `execution_service`
+    and `access_service`; give their calls `metadata=client.metadata()`.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.target = transport.target
+        self.credentials = transport.credentials
+        self._channel = transport.channel
+        project = Service(
+            transport,
+            project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"],
+            project_service_pb2_grpc.ProjectServiceStub,
+        )
+        registry = Service(
+            transport,
+            registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"],
+            registry_service_pb2_grpc.RegistryServiceStub,
+        )
+        launch_plan = Service(
+            transport,
+            launch_plan_service_pb2.DESCRIPTOR.services_by_name["LaunchPlanService"],
+            launch_plan_service_pb2_grpc.LaunchPlanServiceStub,
+        )
+        execution = Service(
+            transport,
+            execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"],
+            execution_service_pb2_grpc.ExecutionServiceStub,
+        )
+        access = Service(
+            transport,
+            access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
+            access_service_pb2_grpc.AccessServiceStub,
+        )
+        self.projects = Projects(project)
+        self.tasks = Tasks(registry)
+        self.workflows = Workflows(registry)
+        self.launch_plans = LaunchPlans(launch_plan)
+        self.executions = Executions(execution)
+        self.access = Access(access)
+        self.project_service = project.stub
+        self.registry_service = registry.stub
+        self.launch_plan_service = launch_plan.stub
+        self.execution_service = execution.stub
+        self.access_service = access.stub
+
+    @classmethod
+    def connect(
+        cls,
+        target: str,
+        *,
+        credentials: TokenSource | str | None = None,
+        tls: TLS | bool | None = None,
+        timeout: float = 30.0,
+    ) -> Self:
+        """Return a client of the server at a gRPC target.
+
+        Args:
+            target: for example "dns:///airspace.example.com:443" or "127.0.0.1:8089".
+            credentials: a token source, a token, or None for calls without one.
+            tls: TLS or True for encryption, False for plain text. None is plain text to this machine's loopback
+                address and encryption to any other, so that no token leaves the machine unencrypted by accident.
+            timeout: how long a call may take, with its repeats, in seconds. Watching is not bounded by it.
+
+        """
+        local = is_loopback(target)
+        if tls is None:
+            tls = not local
+        options = [
+            ("grpc.primary_user_agent", f"airspace-client/{version('airspace')}"),
+            ("grpc.max_receive_message_length", MAX_MESSAGE),
+            ("grpc.keepalive_time_ms", 30_000),  # a watched execution may be silent for hours
+            ("grpc.initial_reconnect_backoff_ms", 100),  # reconnect as fast as calls are repeated
+            ("grpc.max_reconnect_backoff_ms", 5_000),
+            ("grpc.enable_http_proxy", 0 if local else 1),
+        ]
+        if tls is False:
+            channel = grpc.insecure_channel(target, options)
+        else:
+            roots = (TLS() if tls is True else tls).roots()
+            channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options)
+        if isinstance(credentials, str):
+            credentials = StaticToken(credentials)
+        return cls(Transport(target, channel, credentials, timeout))
+
+    @classmethod
+    def from_config(cls, path: str | Path | None = None, *, timeout: float = 30.0) -> Self:
+        """Return a client as a client file says: the very file that pyflyte and flytectl read.
+
+        Without `path` it is the file that $AIRSPACE_CONFIG names, or the administrator's file in the data folder that
+        $AIRSPACE_DATA names, or in ./airspace-data. Raises ConfigError.
+        """
+        config = read_config(find_config(path))
+        return cls.connect(
+            config.target,
+            credentials=config.credentials,
+            tls=False if config.tls is None else config.tls,
+            timeout=timeout,
+        )
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return the metadata that authenticates a call of a raw stub."""
+        return bearer(None if self.credentials is None else self.credentials.token())
+
+    def close(self) -> None:
+        """End the connection and every call on it."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,278 @@
+"""What the server holds, as this package gives it: frozen values with names, times in UTC and no protobuf.
+
+The one exception: bodies of registered versions are Flyte's own messages, which this package does not know. They stay
+in a google.protobuf.Any, and whoever has flyteidl installed can unpack them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from google.protobuf.any_pb2 import Any as AnyMessage
+
+
+class ProjectState(StrEnum):
+    """Whether a project takes new work."""
+
+    ACTIVE = "ACTIVE"
+    ARCHIVED = "ARCHIVED"
+    UNKNOWN = "UNKNOWN"
+    """A state that is newer than this client."""
+
+
+class LaunchPlanState(StrEnum):
+    """Whether a version is the one that its name stands for."""
+
+    INACTIVE = "INACTIVE"
+    ACTIVE = "ACTIVE"
+    UNKNOWN = "UNKNOWN"
+    """A state that is newer than this client."""
+
+
+class ExecutionPhase(StrEnum):
+    """Where an execution is in its life."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    FAILING = "FAILING"
+    ABORTING = "ABORTING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+    TIMED_OUT = "TIMED_OUT"
+    UNKNOWN = "UNKNOWN"
+    """A phase that is newer than this client."""
+
+
+class NodePhase(StrEnum):
+    """Where a node is in its life."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+    SKIPPED = "SKIPPED"
+    TIMED_OUT = "TIMED_OUT"
+    UNKNOWN = "UNKNOWN"
+    """A phase that is newer than this client."""
+
+
+class ErrorKind(StrEnum):
+    """Whose fault a failure is: the task's code or inputs, or the machine."""
+
+    USER = "USER"
+    SYSTEM = "SYSTEM"
+    UNKNOWN = "UNKNOWN"
+    """Not said, or a kind that is newer than this client."""
+
+
+ENDED: Final = frozenset(
+    {ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILED, ExecutionPhase.ABORTED, ExecutionPhase.TIMED_OUT}
+)
+"""The phases that an execution never leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A team. `etag` changes with every change; give it to `update` to be told when someone else was faster."""
+
+    id: str
+    name: str
+    description: str
+    labels: Mapping[str, str]
+    state: ProjectState
+    etag: str
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A stage that versions move through, for example "production"."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A version of a task. `closure` is a flyteidl.admin.TaskClosure, absent in lists."""
+
+    project: str
+    domain: str
+    name: str
+    version: str
+    digest: str
+    type: str
+    create_time: datetime
+    closure: "AnyMessage | None" = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A version of a workflow. `closure` is a flyteidl.admin.WorkflowClosure, absent in lists."""
+
+    project: str
+    domain: str
+    name: str
+    version: str
+    digest: str
+    create_time: datetime
+    closure: "AnyMessage | None" = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """A version of a launch plan: a workflow version of the same scope, its inputs and, if any, its schedule.
+
+    `spec` is a flyteidl.admin.LaunchPlanSpec and `closure` a flyteidl.admin.LaunchPlanClosure, absent in lists.
+    """
+
+    project: str
+    domain: str
+    name: str
+    version: str
+    digest: str
+    workflow: str
+    workflow_version: str
+    state: LaunchPlanState
+    schedule: str
+    create_time: datetime
+    update_time: datetime
+    spec: "AnyMessage | None" = field(default=None, repr=False)
+    closure: "AnyMessage | None" = field(default=None, repr=False)
+
+
+Version = TypeVar("Version", Task, Workflow, LaunchPlan)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered(Generic[Version]):
+    """What registering gave: the version, and whether it is new (False: this very content was there before)."""
+
+    version: Version
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionError:
+    """Why an execution, a node or an attempt failed: a word for programs, and what the task said."""
+
+    code: str
+    message: str
+    kind: ErrorKind
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A run of a launch plan version of the same scope."""
+
+    project: str
+    domain: str
+    name: str
+    launch_plan: str
+    launch_plan_version: str
+    phase: ExecutionPhase
+    error: ExecutionError | None
+    principal: str
+    abort_cause: str
+    abort_principal: str
+    create_time: datetime
+    start_time: datetime | None
+    end_time: datetime | None
+    labels: Mapping[str, str]
+
+    @property
+    def ended(self) -> bool:
+        """Whether its phase is one that it never leaves."""
+        return self.phase in ENDED
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended with outputs."""
+        return self.phase is ExecutionPhase.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class NodeExecution:
+    """A node of a workflow, in an execution. `parent_id` is empty at the top, `attempts` counts its task's starts."""
+
+    id: str
+    spec_node_id: str
+    parent_id: str
+    phase: NodePhase
+    entity: str
+    attempts: int
+    error: ExecutionError | None
+    create_time: datetime
+    start_time: datetime | None
+    end_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One move of an execution or of one of its nodes.
+
+    `sequence` counts an execution's transitions from 1 on. `node_id` is None when the execution itself moved.
+    `attempt` is the attempt of the node's task that it is about, from 1 on, or 0.
+    """
+
+    sequence: int
+    time: datetime
+    node_id: str | None
+    phase: ExecutionPhase | NodePhase
+    attempt: int
+    error: ExecutionError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Inputs and outputs as plain JSON values. `outputs` is None until there are any.
+
+    Whole numbers come as int, whether the value's type is integer or float: JSON does not tell them apart.
+    """
+
+    inputs: Mapping[str, object]
+    outputs: Mapping[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A set of permissions with a name. Permissions are written like "execution.launch"."""
+
+    name: str
+    permissions: tuple[str, ...]
+    built_in: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A member's role where project and domain match; "*" stands for every one of them."""
+
+    member: str
+    role: str
+    project: str
+    domain: str
+    creator: str
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the caller is: a member such as "service-account:developer", its groups and what these are bound to."""
+
+    principal: str
+    groups: tuple[str, ...]
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A new service account and its OAuth2 secret, which the server never shows again."""
+
+    name: str
+    secret: str = field(repr=False)

@@ -1,0 +1,1 @@
+"""The command line, built on the public client."""

@@ -1,0 +1,68 @@
+"""Flyte's front doors about identity: AuthMetadataService, which clients ask before they can log in, and UserInfo."""
+
+from dataclasses import dataclass
+
+from flyteidl.service import auth_pb2, identity_pb2
+
+from airspace_server.access.call import Call
+
+METADATA_KEY = "authorization"
+"""The metadata key that a token comes under. flytekit's Pkce needs it to be said, whatever it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How clients get tokens: the endpoints of the issuer, and what to ask it for."""
+
+    issuer: str
+    token_endpoint: str
+    jwks_uri: str
+    authorization_endpoint: str = ""
+    device_authorization_endpoint: str = ""
+    client_id: str = "airspace"
+    audience: str = ""
+    scopes: tuple[str, ...] = ("all",)
+
+
+class AuthMetadataFlyte:
+    """flyteidl.service.AuthMetadataService: public, since it is what a client needs before it can log in."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    def GetOAuth2Metadata(
+        self, _request: auth_pb2.OAuth2MetadataRequest, _call: Call
+    ) -> auth_pb2.OAuth2MetadataResponse:
+        """Tell where tokens come from."""
+        return auth_pb2.OAuth2MetadataResponse(
+            issuer=self._login.issuer,
+            token_endpoint=self._login.token_endpoint,
+            authorization_endpoint=self._login.authorization_endpoint,
+            device_authorization_endpoint=self._login.device_authorization_endpoint,
+            jwks_uri=self._login.jwks_uri,
+            scopes_supported=self._login.scopes,
+            grant_types_supported=["client_credentials"],
+            token_endpoint_auth_methods_supported=["client_secret_basic"],
+        )
+
+    def GetPublicClientConfig(
+        self, _request: auth_pb2.PublicClientAuthConfigRequest, _call: Call
+    ) -> auth_pb2.PublicClientAuthConfigResponse:
+        """Tell what to ask for, and how to send the token."""
+        return auth_pb2.PublicClientAuthConfigResponse(
+            client_id=self._login.client_id,
+            redirect_uri="http://localhost:53593/callback",
+            scopes=self._login.scopes,
+            authorization_metadata_key=METADATA_KEY,
+            audience=self._login.audience,
+        )
+
+
+class IdentityFlyte:
+    """flyteidl.service.IdentityService."""
+
+    def UserInfo(self, _request: identity_pb2.UserInfoRequest, call: Call) -> identity_pb2.UserInfoResponse:
+        """Tell the caller who it is, from its verified token."""
+        return identity_pb2.UserInfoResponse(
+            subject=call.principal.member, name=call.principal.name, email=call.principal.email
+        )

@@ -1,0 +1,141 @@
+"""The HTTP door of the built-in issuer: the token endpoint (RFC 6749), its keys (RFC 7517) and metadata (RFC 8414)."""
+
+import base64
+import binascii
+import logging
+from dataclasses import asdict, dataclass
+from typing import Final
+from urllib.parse import parse_qsl, unquote_plus
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from airspace_server.access.issuer import SCOPE, InvalidClientError, Issuer, TooManyFailuresError
+
+TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 -- a path, not a password
+JWKS_PATH: Final = "/oauth2/jwks"
+METADATA_PATH: Final = "/.well-known/oauth-authorization-server"
+GRANT_TYPE: Final = "client_credentials"
+MAX_BODY: Final = 16 * 1024
+"""Largest request that the token endpoint reads, in bytes."""
+
+_MAX_FIELDS: Final = 32
+_FORM: Final = "application/x-www-form-urlencoded"
+_NO_STORE: Final = {"cache-control": "no-store", "pragma": "no-cache"}
+_CHALLENGE: Final = {"www-authenticate": 'Basic realm="airspace", charset="UTF-8"'}
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass
+class _Refusal(Exception):  # noqa: N818 -- an answer, thrown to the one place that gives it
+    """An error answer as RFC 6749 5.2 has it. The texts are fixed: nothing of the request is echoed."""
+
+    status: int
+    error: str
+    description: str
+    headers: dict[str, str] | None = None
+
+    def response(self) -> Response:
+        content = {"error": self.error, "error_description": self.description}
+        return JSONResponse(content, self.status, {**_NO_STORE, **(self.headers or {})})
+
+
+def routes(issuer: Issuer) -> list[Route]:
+    """Return the routes of the built-in issuer, whose URL must be where these routes are reached."""
+    base = issuer.issuer_url.rstrip("/")
+    keys = {"keys": [issuer.key.as_dict(private=False)]}
+    metadata = {
+        "issuer": issuer.issuer_url,
+        "token_endpoint": base + TOKEN_PATH,
+        "jwks_uri": base + JWKS_PATH,
+        "grant_types_supported": [GRANT_TYPE],
+        "response_types_supported": [],
+        "scopes_supported": [SCOPE],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+    }
+
+    async def token(request: Request) -> Response:
+        try:
+            form = await _form(request)
+            client_id, client_secret = _credentials(request, form)
+            # The database blocks, and the event loop must not.
+            answer = await run_in_threadpool(issuer.token, client_id, client_secret, form.get("scope", ""))
+        except _Refusal as refusal:
+            return refusal.response()
+        except InvalidClientError:
+            return _invalid_client().response()
+        except TooManyFailuresError as error:
+            headers = {"retry-after": str(error.retry_after)}
+            return _Refusal(429, "temporarily_unavailable", "too many failed attempts", headers).response()
+        except SQLAlchemyError:
+            _log.exception("a token could not be issued")
+            return _Refusal(503, "temporarily_unavailable", "try again later", {"retry-after": "1"}).response()
+        return JSONResponse(asdict(answer), headers=_NO_STORE)
+
+    async def jwks(_request: Request) -> Response:
+        return JSONResponse(keys, headers={"cache-control": "public, max-age=300"})
+
+    async def about(_request: Request) -> Response:
+        return JSONResponse(metadata, headers={"cache-control": "public, max-age=300"})
+
+    return [
+        Route(TOKEN_PATH, token, methods=["POST"]),
+        Route(JWKS_PATH, jwks, methods=["GET"]),
+        Route(METADATA_PATH, about, methods=["GET"]),
+    ]
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Read the form. Raises _Refusal for what RFC 6749 forbids: another content type, a parameter given twice."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        raise _invalid_request("the request must be a form")
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise _Refusal(413, "invalid_request", "the request is too large", {"connection": "close"})
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except (ClientDisconnect, ValueError):
+        raise _invalid_request("the form cannot be read") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise _invalid_request("a parameter must not be given twice")
+    if not form.get("grant_type"):
+        raise _invalid_request("grant_type is missing")
+    if form["grant_type"] != GRANT_TYPE:
+        raise _Refusal(400, "unsupported_grant_type", f"the only grant type is {GRANT_TYPE}")
+    return form
+
+
+def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
+    """Return the client's id and secret, from HTTP Basic or from the form; both at once are against RFC 6749 2.3."""
+    header = request.headers.get("authorization")
+    if header is None:
+        if not form.get("client_id") or not form.get("client_secret"):
+            raise _invalid_client()
+        return form["client_id"], form["client_secret"]
+    if "client_secret" in form:
+        raise _invalid_request("credentials must be given in one way only")
+    scheme, _, encoded = header.partition(" ")
+    try:
+        # Both parts are URL-encoded by the standard; flytekit encodes the secret alone. Ids have nothing to encode.
+        client_id, colon, client_secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        raise _invalid_client() from None
+    client_id = unquote_plus(client_id)
+    if scheme.lower() != "basic" or not colon or form.get("client_id", client_id) != client_id:
+        raise _invalid_client()
+    return client_id, unquote_plus(client_secret)
+
+
+def _invalid_client() -> _Refusal:
+    return _Refusal(401, "invalid_client", "the client's credentials are not valid", _CHALLENGE)
+
+
+def _invalid_request(description: str) -> _Refusal:
+    return _Refusal(400, "invalid_request", description)

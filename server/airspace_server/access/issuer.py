@@ -1,0 +1,195 @@
+"""The built-in issuer: access tokens for service accounts by OAuth2 client credentials (RFC 6749 4.4, RFC 9068)."""
+
+import hashlib
+import hmac
+import math
+import secrets
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from sqlalchemy import bindparam, select
+
+from airspace_server.access.keys import ALGORITHM
+from airspace_server.access.store import change
+from airspace_server.core import names
+from airspace_server.core.errors import ApiError, Reason
+from airspace_server.storage.database import Database, Transaction
+from airspace_server.storage.tables import ServiceAccountRow, table
+
+TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 -- a media type, not a password
+"""The `typ` header of access tokens (RFC 9068): no other JWT that we sign can be taken for one."""
+KIND_CLAIM: Final = "airspace_member_kind"
+"""The claim that says what kind of member the subject is. Honoured from the built-in issuer alone."""
+SERVICE_ACCOUNT: Final = "service-account"
+"""The value of `KIND_CLAIM` for service accounts, and their kind of member."""
+SCOPE: Final = "all"
+"""The only OAuth2 scope. What a token allows is decided by bindings, never by scopes."""
+
+_SECRET_BYTES: Final = 32
+_ACCOUNTS: Final = table(ServiceAccountRow)
+_read_account: Final = select(_ACCOUNTS.c.secret_hash, _ACCOUNTS.c.disabled).where(
+    _ACCOUNTS.c.name == bindparam("account_name")
+)
+
+
+class InvalidClientError(Exception):
+    """The client is unknown or disabled or its secret is wrong; which of them is nobody's business."""
+
+
+class TooManyFailuresError(Exception):
+    """Wrong credentials come faster than allowed. `retry_after` is in whole seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too many failed attempts")
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class TokenResponse:
+    """What the token endpoint answers; `expires_in` is in seconds."""
+
+    access_token: str
+    expires_in: int
+    scope: str = SCOPE
+    token_type: str = "Bearer"  # noqa: S105 -- how it is used, not a password
+
+
+class Issuer:
+    """Signs access tokens for service accounts. Safe to share between threads.
+
+    `clock` tells the time, aware of its zone. Raises ValueError for an empty issuer URL or audience.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        key: ECKey,
+        issuer_url: str,
+        audience: str,
+        clock: Callable[[], datetime],
+        lifetime: timedelta = timedelta(minutes=30),
+    ) -> None:
+        if not issuer_url or not audience:
+            raise ValueError("the built-in issuer needs its own URL and an audience")
+        self.issuer_url = issuer_url
+        self.audience = audience
+        self.key = key
+        self._database = database
+        self._clock = clock
+        self._lifetime = int(lifetime.total_seconds())
+        self._failures = FailureLimit()
+
+    def token(self, client_id: str, client_secret: str, scope: str) -> TokenResponse:
+        """Return a token for a service account. Whatever `scope` asks for, the token is for `SCOPE`.
+
+        An unknown client, a wrong secret and a disabled account take the same work and get the same answer. The right
+        secret is never refused for the failures of others: secrets are random and cannot be guessed, but a client that
+        anybody could lock out would be easy prey. Raises InvalidClientError, or TooManyFailuresError in its place once
+        failures come too fast.
+        """
+        del scope
+        now = self._clock().timestamp()
+        # What cannot be a name is looked up as the empty one: databases differ in the strings that they can take.
+        name = client_id if names.account(client_id) is None else ""
+        with self._database.read() as tx:
+            row = tx.one(_read_account, account_name=name)
+        digest = _digest(client_secret)
+        right = hmac.compare_digest(digest, row.secret_hash if row is not None else _NOBODY)
+        enabled = row is not None and not row.disabled
+        if not (right and enabled):
+            wait = self._failures.count(client_id, now)
+            if wait:
+                raise TooManyFailuresError(wait)
+            raise InvalidClientError
+        return TokenResponse(self._sign(client_id, int(now)), self._lifetime)
+
+    def _sign(self, account: str, now: int) -> str:
+        claims = {
+            "iss": self.issuer_url,
+            "aud": self.audience,
+            "sub": account,
+            "client_id": account,
+            KIND_CLAIM: SERVICE_ACCOUNT,
+            "iat": now,
+            "exp": now + self._lifetime,
+            "jti": str(uuid.uuid4()),
+        }
+        header = {"alg": ALGORITHM, "kid": self.key.kid, "typ": TOKEN_TYPE}
+        return jwt.encode(header, claims, self.key, algorithms=[ALGORITHM])
+
+
+def create_service_account(tx: Transaction, name: str, creator: str, at: int) -> str:
+    """Create a service account and return its secret, which nothing can show again. It is a change of the policy.
+
+    `at` is in microseconds since 1970, UTC. Raises ALREADY_EXISTS.
+    """
+    change(tx)
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    row = {"name": name, "secret_hash": _digest(secret), "disabled": False, "creator": creator, "created_at": at}
+    if not tx.insert_new(_ACCOUNTS, row):
+        raise ApiError(
+            Reason.ALREADY_EXISTS, f"service account {name} exists", {"kind": "service account", "name": name}
+        )
+    return secret
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """A token bucket: `burst` at once, then `rate` a second."""
+
+    burst: float
+    rate: float
+    left: float
+    at: float
+
+    def take(self, now: float) -> int:
+        """Take one; return 0, or the whole seconds until there is one again."""
+        self.left = min(self.burst, self.left + max(0.0, now - self.at) * self.rate)
+        self.at = now
+        if self.left < 1:
+            return math.ceil((1 - self.left) / self.rate)
+        self.left -= 1
+        return 0
+
+
+class FailureLimit:
+    """How fast failures may come, from one client and from all. Its memory is bounded: the longest quiet one goes."""
+
+    CLIENTS: Final = 1024
+    """Most clients that are remembered; made-up names push each other out, and the limit on all holds them."""
+    CLIENT_BURST: Final = 10
+    CLIENT_RATE: Final = 0.2
+    ALL_BURST: Final = 100
+    ALL_RATE: Final = 10.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: OrderedDict[bytes, _Bucket] = OrderedDict()
+        self._all = _Bucket(self.ALL_BURST, self.ALL_RATE, self.ALL_BURST, 0.0)
+
+    def count(self, client_id: str, now: float) -> int:
+        """Count a failure; return 0, or after how many seconds the client should try again."""
+        key = hashlib.sha256(client_id.encode(errors="replace")).digest()  # names can be long, this is not
+        with self._lock:
+            bucket = self._clients.get(key)
+            if bucket is None:
+                bucket = self._clients[key] = _Bucket(self.CLIENT_BURST, self.CLIENT_RATE, self.CLIENT_BURST, now)
+                if len(self._clients) > self.CLIENTS:
+                    self._clients.popitem(last=False)
+            self._clients.move_to_end(key)
+            return max(bucket.take(now), self._all.take(now))
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
+
+
+_NOBODY: Final = _digest(secrets.token_urlsafe(_SECRET_BYTES))
+"""Stands in for the hash of a client that does not exist; no secret has it."""

@@ -1,0 +1,412 @@
+"""The policy: kept in the database, compiled into a snapshot in each process, and changed by five use cases.
+
+Every change holds the one row of policy_revision from its first statement to its commit. So changes happen one after
+another, each sees all before it, and each is a new revision, which the other processes watch. What a caller may grant
+is read in the same transaction: a grant that was revoked elsewhere a moment ago cannot be passed on any more.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, false, or_, select, true, tuple_, update
+
+from airspace_server.access.decide import Grant, Grants, Need, Visible, holds
+from airspace_server.access.identity import Principal
+from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
+from airspace_server.core.permissions import ADMIN, BUILT_IN_ROLES, Permission
+from airspace_server.core.scope import ANY, ScopePattern
+from airspace_server.storage.database import Database, Transaction
+from airspace_server.storage.paging import behind, ordered
+from airspace_server.storage.tables import BindingRow, PolicyRevisionRow, RoleRow, ServiceAccountRow, table
+
+MAX_AGE: Final = 30.0
+"""Longest time, in seconds, that a policy is trusted since it was last known to be the current one."""
+POLL_SECONDS: Final = 0.5
+"""How often a process looks for changes that another one made."""
+
+_ACCOUNT: Final = "service-account:"
+_THE_ROW: Final = 1
+_EVERYWHERE: Final = ScopePattern(ANY, ANY)
+_KNOWN: Final[Mapping[str, Permission]] = {permission.value: permission for permission in Permission}
+
+_REVISION: Final = table(PolicyRevisionRow)
+_ROLES: Final = table(RoleRow)
+_BINDINGS: Final = table(BindingRow)
+_ACCOUNTS: Final = table(ServiceAccountRow)
+_KEY: Final = (_BINDINGS.c.member, _BINDINGS.c.role, _BINDINGS.c.project_pattern, _BINDINGS.c.domain_pattern)
+
+_read_revision: Final = select(_REVISION.c.revision).where(_REVISION.c.id == _THE_ROW)
+_hold_revision: Final = _read_revision.with_for_update()
+_next_revision: Final = update(_REVISION).where(_REVISION.c.id == _THE_ROW).values(revision=bindparam("next_revision"))
+_read_roles: Final = select(_ROLES.c.name, _ROLES.c.permissions).order_by(_ROLES.c.name)
+_read_role: Final = select(_ROLES.c.permissions).where(_ROLES.c.name == bindparam("role_name"))
+_read_accounts: Final = select(_ACCOUNTS.c.name).where(_ACCOUNTS.c.disabled.is_(False))
+_delete_role: Final = delete(_ROLES).where(_ROLES.c.name == bindparam("role_name"))
+_role_in_use: Final = select(_BINDINGS.c.member).where(_BINDINGS.c.role == bindparam("role_name")).limit(1)
+_any_binding: Final = select(_BINDINGS.c.member).limit(1)
+_this_binding: Final = and_(*(column == bindparam(f"key_{column.name}") for column in _KEY))
+_read_binding: Final = select(_BINDINGS).where(_this_binding)
+_delete_binding: Final = delete(_BINDINGS).where(_this_binding)
+_members: Final = _BINDINGS.c.member.in_(bindparam("members", expanding=True))
+_bindings_of_members: Final = ordered(select(_BINDINGS).where(_members), _KEY, descending=False)
+# Bindings and their roles come from one statement and so from one moment, on every database.
+_read_grants: Final = select(
+    _BINDINGS.c.member, _BINDINGS.c.project_pattern, _BINDINGS.c.domain_pattern, _BINDINGS.c.role, _ROLES.c.permissions
+).select_from(_BINDINGS.outerjoin(_ROLES, _BINDINGS.c.role == _ROLES.c.name))
+_read_grants_of_members: Final = _read_grants.where(_members)
+_other_admins: Final = (
+    select(_BINDINGS.c.member)
+    .select_from(_BINDINGS.outerjoin(_ACCOUNTS, _BINDINGS.c.member == _ACCOUNT + _ACCOUNTS.c.name))
+    .where(
+        _BINDINGS.c.role == ADMIN,
+        _BINDINGS.c.project_pattern == ANY,
+        _BINDINGS.c.domain_pattern == ANY,
+        _BINDINGS.c.member != bindparam("leaving"),
+        or_(_BINDINGS.c.member.not_like(f"{_ACCOUNT}%"), _ACCOUNTS.c.disabled.is_(False)),
+    )
+    .limit(1)
+)
+_enabled_account: Final = select(_ACCOUNTS.c.name).where(
+    _ACCOUNTS.c.name == bindparam("account_name"), _ACCOUNTS.c.disabled.is_(False)
+)
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A member's role at a pattern. `created_at` is in microseconds since 1970, UTC."""
+
+    member: str
+    role: str
+    pattern: ScopePattern
+    creator: str
+    created_at: int
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What names it; lists are in this order."""
+        return (self.member, self.role, self.pattern.project, self.pattern.domain)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may do what, at one revision. `service_accounts` are the names of those that are not disabled."""
+
+    revision: int
+    grants: Grants
+    roles: Mapping[str, frozenset[Permission]]
+    service_accounts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    policy: Policy
+    at: float
+
+
+class PolicyStore:
+    """The current policy in this process. Safe to share between threads.
+
+    `clock` counts seconds and never goes back: set by hand, the time of day could make an old policy look fresh.
+    """
+
+    def __init__(
+        self, database: Database, clock: Callable[[], float] = time.monotonic, max_age: float = MAX_AGE
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._max_age = max_age
+        self._checked: _Checked | None = None
+        self._refreshing = threading.Lock()
+        self._stopping = threading.Event()
+        self._poller: threading.Thread | None = None
+
+    def snapshot(self) -> Policy:
+        """Return the policy that holds now.
+
+        Raises UNAVAILABLE when nobody could tell for `max_age` whether it still does: an old policy allows nothing.
+        """
+        checked = self._checked
+        if checked is None or self._clock() - checked.at > self._max_age:
+            raise ApiError(Reason.UNAVAILABLE, "the access policy cannot be read at the moment")
+        return checked.policy
+
+    def refresh(self) -> None:
+        """Bring the snapshot up to date now. Whoever committed a change calls this before answering.
+
+        When that fails there is no policy until it can be read again, because the one at hand is known to be old.
+        Raises what the database raises.
+        """
+        try:
+            self._check()
+        except Exception:
+            self._checked = None
+            raise
+
+    def start(self) -> None:
+        """Read the policy, then watch for changes until `stop`. Raises what the database raises."""
+        self.refresh()
+        self._stopping.clear()
+        self._poller = threading.Thread(target=self._poll, name="policy", daemon=True)
+        self._poller.start()
+
+    def stop(self) -> None:
+        """Stop watching; the snapshot grows too old by itself."""
+        self._stopping.set()
+        if self._poller is not None:
+            self._poller.join()
+            self._poller = None
+
+    def _poll(self) -> None:
+        failing = False
+        while not self._stopping.wait(POLL_SECONDS):
+            try:
+                self._check()
+            except Exception:  # whatever it is: the next look may succeed, and the policy expires if none does
+                if not failing:
+                    _log.exception(
+                        "the policy cannot be read; it expires %s s after it was last current", self._max_age
+                    )
+                failing = True
+            else:
+                failing = False
+
+    def _check(self) -> None:
+        # One at a time, or a slow reader could put an older policy back in the place of a newer one.
+        with self._refreshing:
+            at = self._clock()
+            with self._database.read() as tx:
+                row = tx.one(_read_revision)
+                if row is None:
+                    self._checked = None
+                    _log.error("the policy has no revision: the database was not set up, or was damaged")
+                    return
+                policy = self._checked.policy if self._checked is not None else None
+                if policy is None or policy.revision != row.revision:
+                    policy = load(tx, row.revision)
+            self._checked = _Checked(policy, at)
+
+
+def load(tx: Transaction, revision: int) -> Policy:
+    """Read and compile the whole policy. `revision` was read before, so that nothing newer goes by that number."""
+    own = {row.name: _permissions(row.permissions) for row in tx.all(_read_roles)}
+    return Policy(
+        revision=revision,
+        grants=Grants.compile(_grants(tx.all(_read_grants))),
+        roles={**BUILT_IN_ROLES, **{name: held for name, held in own.items() if name not in BUILT_IN_ROLES}},
+        service_accounts=frozenset(row.name for row in tx.all(_read_accounts)),
+    )
+
+
+def establish(tx: Transaction) -> None:
+    """Give the policy its first revision, unless it has one. Without it every policy is refused."""
+    tx.insert_new(_REVISION, {"id": _THE_ROW, "revision": 1})
+
+
+def change(tx: Transaction) -> int:
+    """Begin a change of the policy: wait for the others, count one revision on and return it.
+
+    Raises UNAVAILABLE when the policy has no revision.
+    """
+    row = tx.one(_hold_revision)
+    if row is None:
+        raise ApiError(Reason.UNAVAILABLE, "the access policy cannot be changed at the moment")
+    revision: int = row.revision + 1
+    tx.execute(_next_revision, next_revision=revision)
+    return revision
+
+
+def create_role(tx: Transaction, caller: Principal, name: str, permissions: Collection[Permission], at: int) -> int:
+    """Create a role and return the revision that has it. `at` is in microseconds since 1970, UTC.
+
+    Raises GRANT_EXCEEDS_OWN unless the caller holds each permission everywhere, and ALREADY_EXISTS.
+    """
+    revision = change(tx)
+    _require_own(tx, caller, [Need(permission, _EVERYWHERE) for permission in sorted(set(permissions))])
+    row = {"name": name, "permissions": json.dumps(sorted(set(permissions))), "created_at": at}
+    if name in BUILT_IN_ROLES or not tx.insert_new(_ROLES, row):
+        raise ApiError(Reason.ALREADY_EXISTS, f"role {name} exists", {"kind": "role", "name": name})
+    return revision
+
+
+def delete_role(tx: Transaction, name: str) -> int:
+    """Delete a role and return the revision without it.
+
+    Raises INVALID_FIELD for a built-in role, IN_USE while a binding names it, and NOT_FOUND.
+    """
+    if name in BUILT_IN_ROLES:
+        raise invalid_field("name", "is a role that comes with the server")
+    revision = change(tx)
+    if tx.one(_role_in_use, role_name=name) is not None:
+        raise ApiError(Reason.IN_USE, f"role {name} is bound", {"kind": "role", "name": name})
+    if tx.execute(_delete_role, role_name=name).rowcount != 1:
+        raise not_found("role", name)
+    return revision
+
+
+def create_binding(
+    tx: Transaction, caller: Principal, member: str, role: str, pattern: ScopePattern, at: int
+) -> tuple[Binding, int]:
+    """Bind a member to a role at a pattern; return the binding, or the one that is there, and a revision with it.
+
+    `at` is in microseconds since 1970, UTC. Raises INVALID_FIELD when there is no such role, and GRANT_EXCEEDS_OWN
+    unless the caller holds each permission of the role in all of the pattern.
+    """
+    revision = change(tx)
+    permissions = BUILT_IN_ROLES.get(role)
+    if permissions is None:
+        row = tx.one(_read_role, role_name=role)
+        if row is None:
+            raise invalid_field("role", "is not the name of a role")
+        permissions = _permissions(row.permissions)
+    _require_own(tx, caller, [Need(permission, pattern) for permission in sorted(permissions)])
+    binding = Binding(member, role, pattern, caller.member, at)
+    if not insert_binding(tx, binding):
+        row = tx.one(_read_binding, **_named(member, role, pattern))
+        if row is None:
+            raise RuntimeError("a binding is neither new nor there")
+        binding = _binding(row)
+    return binding, revision
+
+
+def insert_binding(tx: Transaction, binding: Binding) -> bool:
+    """Insert a binding without asking who grants it, inside a `change`; tell whether it is new."""
+    return tx.insert_new(
+        _BINDINGS,
+        {
+            "member": binding.member,
+            "role": binding.role,
+            "project_pattern": binding.pattern.project,
+            "domain_pattern": binding.pattern.domain,
+            "creator": binding.creator,
+            "created_at": binding.created_at,
+        },
+    )
+
+
+def delete_binding(tx: Transaction, member: str, role: str, pattern: ScopePattern) -> int:
+    """Remove a binding and return the revision without it.
+
+    Raises NOT_FOUND, and LAST_ADMIN when nobody who can log in would be left with the role admin everywhere.
+    """
+    revision = change(tx)
+    if tx.execute(_delete_binding, **_named(member, role, pattern)).rowcount != 1:
+        raise not_found("binding", f"of {member} to {role} at {pattern}")
+    if (
+        (role, pattern) == (ADMIN, _EVERYWHERE)
+        and _can_log_in(tx, member)
+        and tx.one(_other_admins, leaving=member) is None
+    ):
+        raise ApiError(Reason.LAST_ADMIN, "this is the last administrator of the server")
+    return revision
+
+
+def require_own_bindings(tx: Transaction, caller: Principal, member: str) -> None:
+    """Check that the caller holds whatever `member` is bound to, for a caller who is about to become able to be it.
+
+    Raises GRANT_EXCEEDS_OWN.
+    """
+    given = _grants(tx.all(_read_grants_of_members, members=[member]))
+    _require_own(tx, caller, [Need(each, grant.pattern) for grant in given for each in sorted(grant.permissions)])
+
+
+def has_bindings(tx: Transaction) -> bool:
+    """Tell whether anybody is bound to anything."""
+    return tx.one(_any_binding) is not None
+
+
+def bindings_of(tx: Transaction, principal: Principal) -> list[Binding]:
+    """Return the bindings that count for a principal, its groups' too."""
+    return [_binding(row) for row in tx.all(_bindings_of_members, members=principal.members)]
+
+
+def list_bindings(
+    tx: Transaction, visible: Visible, member: str, position: tuple[Any, ...] | None, limit: int
+) -> list[Binding]:
+    """Return at most `limit` bindings whose whole pattern is visible, behind `position` by their keys.
+
+    Only those of `member` unless it is empty.
+    """
+    statement: Select[Any] = select(_BINDINGS).where(_covered(visible))
+    if member:
+        statement = statement.where(_BINDINGS.c.member == member)
+    if position is not None:
+        statement = statement.where(behind(_KEY, position, descending=False))
+    return [_binding(row) for row in tx.all(ordered(statement, _KEY, descending=False).limit(limit))]
+
+
+def _covered(visible: Visible) -> ColumnElement[bool]:
+    """Restrict bindings to those whose pattern one visible pattern covers.
+
+    One condition a kind of pattern and not one a pattern: SQLite refuses conditions that are a thousand levels deep.
+    """
+    if (ANY, ANY) in visible.patterns:
+        return true()
+    project, domain = _BINDINGS.c.project_pattern, _BINDINGS.c.domain_pattern
+    projects = sorted(pattern[0] for pattern in visible.patterns if pattern[1] == ANY)
+    domains = sorted(pattern[1] for pattern in visible.patterns if pattern[0] == ANY)
+    scopes = sorted(pattern for pattern in visible.patterns if ANY not in pattern)
+    kinds = [
+        *([project.in_(projects)] if projects else []),
+        *([domain.in_(domains)] if domains else []),
+        *([tuple_(project, domain).in_(scopes)] if scopes else []),
+    ]
+    return or_(*kinds) if kinds else false()
+
+
+def _require_own(tx: Transaction, caller: Principal, needs: Sequence[Need]) -> None:
+    grants = Grants.compile(_grants(tx.all(_read_grants_of_members, members=caller.members)))
+    for need in needs:
+        if not holds(caller, need, grants):
+            raise ApiError(
+                Reason.GRANT_EXCEEDS_OWN,
+                f"only who holds {need.permission} at {need.target} can grant it there",
+                {"permission": str(need.permission), "scope": str(need.target)},
+            )
+
+
+def _can_log_in(tx: Transaction, member: str) -> bool:
+    """Tell whether somebody can be this member: users and groups belong to their issuer, accounts can be disabled."""
+    name = member.removeprefix(_ACCOUNT)
+    return name == member or tx.one(_enabled_account, account_name=name) is not None
+
+
+def _grants(rows: Sequence[Any]) -> Iterator[Grant]:
+    """Say what bindings give. A binding to a role that does not exist gives nothing."""
+    read: dict[str | None, frozenset[Permission]] = {None: frozenset()}
+    patterns: dict[tuple[str, str], ScopePattern] = {}
+    for member, project, domain, role, text in rows:
+        permissions = BUILT_IN_ROLES.get(role)
+        if permissions is None:
+            permissions = read.get(text)
+            if permissions is None:
+                permissions = read[text] = _permissions(text)
+        pattern = patterns.get((project, domain))
+        if pattern is None:
+            pattern = patterns[project, domain] = ScopePattern(project, domain)
+        yield Grant(member, pattern, permissions)
+
+
+def _permissions(text: str) -> frozenset[Permission]:
+    """Read a role's permissions. What this version does not know, because another one wrote it, gives nothing."""
+    return frozenset(_KNOWN[name] for name in json.loads(text) if name in _KNOWN)
+
+
+def _named(member: str, role: str, pattern: ScopePattern) -> dict[str, str]:
+    return {
+        "key_member": member,
+        "key_role": role,
+        "key_project_pattern": pattern.project,
+        "key_domain_pattern": pattern.domain,
+    }
+
+
+def _binding(row: Row[Any]) -> Binding:
+    pattern = ScopePattern(row.project_pattern, row.domain_pattern)
+    return Binding(row.member, row.role, pattern, row.creator, row.created_at)

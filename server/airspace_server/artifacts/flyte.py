@@ -1,0 +1,116 @@
+"""Flyte's data proxy: where clients ask for the URLs of uploads and downloads.
+
+A path is never taken from the caller whole: an upload lies below "uploads" in the scope that the request names and the
+caller was authorized in, so nothing else of the scope can be written through here, and nothing of another.
+"""
+
+import uuid
+from typing import Final
+
+from flyteidl.service import dataproxy_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from airspace_server.artifacts.signing import MAX_LIFETIME, UrlGrant, UrlSigner
+from airspace_server.artifacts.store import MD5_BYTES, ArtifactStore, segment_problem
+from airspace_server.core import names
+from airspace_server.core.clock import Clock
+from airspace_server.core.errors import invalid_field
+from airspace_server.core.scope import Scope
+
+_MICROSECONDS: Final = 10**6
+_NANOS: Final = 10**9
+
+
+class DataProxy:
+    """CreateUploadLocation and CreateDownloadLocation of flyteidl's DataProxyService.
+
+    `base_url` is what clients reach the routes of http.py at, such as "https://airspace.example.org";
+    `max_upload_bytes` is signed into every upload. The interceptors have authorized the call: an upload in the
+    request's project and domain, a download in `scope_of_native_url`.
+    """
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        signer: UrlSigner,
+        base_url: str,
+        clock: Clock,
+        max_upload_bytes: int,
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self._base_url = base_url.rstrip("/")
+        self._clock = clock
+        self._max_upload_bytes = max_upload_bytes
+
+    def CreateUploadLocation(
+        self,
+        request: dataproxy_pb2.CreateUploadLocationRequest,
+        call: object,  # noqa: ARG002 -- every front door's method has it
+    ) -> dataproxy_pb2.CreateUploadLocationResponse:
+        """Sign a PUT of uploads/ROOT/FILENAME, the root being the content's MD5 in hex if the request names none.
+
+        Without a filename there is a random one: the DataFrame writer of flytekit names only the root. Raises
+        INVALID_FIELD.
+        """
+        for field, problem in (
+            ("project", names.project(request.project)),
+            ("domain", names.domain(request.domain)),
+            ("org", "must be empty: this server has no organizations" if request.org else None),
+            ("filename", segment_problem(request.filename) if request.filename else None),
+            ("filename_root", segment_problem(request.filename_root) if request.filename_root else None),
+        ):
+            if problem:
+                raise invalid_field(field, problem)
+        if len(request.content_md5) not in (0, MD5_BYTES):
+            raise invalid_field("content_md5", f"must be {MD5_BYTES} bytes, or absent with a filename_root")
+        root = request.filename_root or request.content_md5.hex()
+        if not root:
+            raise invalid_field("content_md5", "must be there, or filename_root")
+        expires_at = self._expires_at(request.expires_in if request.HasField("expires_in") else None)
+        grant = UrlGrant(
+            "PUT",
+            Scope(request.project, request.domain),
+            f"uploads/{root}/{request.filename or uuid.uuid4().hex}",
+            expires_at,
+            self._max_upload_bytes,
+            request.content_md5 or None,
+        )
+        return dataproxy_pb2.CreateUploadLocationResponse(
+            signed_url=self._base_url + self._signer.sign(grant),
+            native_url=self._store.native_url(grant.scope, grant.path),
+            expires_at=Timestamp(seconds=expires_at),
+        )
+
+    def CreateDownloadLocation(
+        self,
+        request: dataproxy_pb2.CreateDownloadLocationRequest,
+        call: object,  # noqa: ARG002 -- every front door's method has it
+    ) -> dataproxy_pb2.CreateDownloadLocationResponse:
+        """Sign a GET of the artifact, whether or not it exists. Raises INVALID_FIELD."""
+        scope, path = self._store.locate(request.native_url)
+        expires_at = self._expires_at(request.expires_in if request.HasField("expires_in") else None)
+        return dataproxy_pb2.CreateDownloadLocationResponse(
+            signed_url=self._base_url + self._signer.sign(UrlGrant("GET", scope, path, expires_at)),
+            expires_at=Timestamp(seconds=expires_at),
+        )
+
+    def _expires_at(self, expires_in: Duration | None) -> int:
+        """Return the second at which a URL expires: a part of a second counts as a whole one."""
+        lifetime = MAX_LIFETIME
+        if expires_in is not None:
+            nanos = expires_in.seconds * _NANOS + expires_in.nanos
+            if not (0 <= expires_in.nanos < _NANOS and 0 < nanos <= MAX_LIFETIME * _NANOS):
+                raise invalid_field("expires_in", f"must be more than 0 and at most {MAX_LIFETIME} seconds")
+            lifetime = -(-nanos // _NANOS)
+        return self._clock() // _MICROSECONDS + lifetime
+
+
+def scope_of_native_url(store: ArtifactStore, native_url: str) -> Scope:
+    """Return the scope in which a caller must hold artifact.read to download what lies at this URL.
+
+    Raises INVALID_FIELD for "native_url" when it is not one of the store; nothing is looked up for either answer.
+    """
+    scope, _ = store.locate(native_url)
+    return scope

@@ -1,0 +1,123 @@
+"""From what a variable is bound to, to its value."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from flyteidl.core import literals_pb2, types_pb2
+from google.protobuf import struct_pb2
+
+from airspace_server.engine import packed
+
+Values = Callable[[str], literals_pb2.LiteralMap | None]
+"""Gives the values of a promise's node: its outputs, or for "" and "start-node" the inputs around it."""
+
+_MSGPACK: Final = "msgpack"
+
+
+class UnresolvedError(Exception):
+    """A binding has no value. The text is for the owner of the execution."""
+
+
+def resolve_all(bindings: Mapping[str, literals_pb2.BindingData], values: Values) -> literals_pb2.LiteralMap:
+    """Resolve every binding. Raises UnresolvedError naming the variable."""
+    resolved = {}
+    for name, data in bindings.items():
+        try:
+            resolved[name] = resolve(data, values)
+        except UnresolvedError as error:
+            raise UnresolvedError(f"{name} {error}") from None
+    return literals_pb2.LiteralMap(literals=resolved)
+
+
+def resolve(data: literals_pb2.BindingData, values: Values) -> literals_pb2.Literal:
+    """Return the value of one binding. Raises UnresolvedError, in words that fit behind the variable's name."""
+    match data.WhichOneof("value"):
+        case "scalar":
+            return literals_pb2.Literal(scalar=data.scalar)
+        case "offloaded_metadata":
+            return literals_pb2.Literal(offloaded_metadata=data.offloaded_metadata)
+        case "collection":
+            items = [resolve(one, values) for one in data.collection.bindings]
+            return literals_pb2.Literal(collection=literals_pb2.LiteralCollection(literals=items))
+        case "map":
+            entries = {key: resolve(one, values) for key, one in data.map.bindings.items()}
+            return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=entries))
+        case "promise":
+            return _promised(data.promise, values)
+        case _:
+            raise UnresolvedError("is bound to nothing")
+
+
+def _promised(promise: types_pb2.OutputReference, values: Values) -> literals_pb2.Literal:
+    source = f"output {promise.var} of node {promise.node_id}" if promise.node_id else f"input {promise.var}"
+    known = values(promise.node_id)
+    if known is None or promise.var not in known.literals:
+        raise UnresolvedError(f"is bound to {source}, which has no value")
+    literal = known.literals[promise.var]
+    try:
+        return _attribute(literal, promise.attr_path)
+    except UnresolvedError as error:
+        raise UnresolvedError(f"is bound to a part of {source}, which {error}") from None
+
+
+def _attribute(literal: literals_pb2.Literal, path: Iterable[types_pb2.PromiseAttribute]) -> literals_pb2.Literal:
+    keys: list[str | int] = [one.string_value if one.HasField("string_value") else one.int_value for one in path]
+    for place, key in enumerate(keys):
+        literal = _inside_union(literal)
+        if literal.HasField("map") and isinstance(key, str) and key in literal.map.literals:
+            literal = literal.map.literals[key]
+        elif literal.HasField("collection") and isinstance(key, int) and 0 <= key < len(literal.collection.literals):
+            literal = literal.collection.literals[key]
+        elif literal.scalar.HasField("generic"):
+            return _of_struct(struct_pb2.Value(struct_value=literal.scalar.generic), keys[place:])
+        elif literal.scalar.HasField("binary") and literal.scalar.binary.tag == _MSGPACK:
+            return _of_msgpack(literal.scalar.binary.value, keys[place:])
+        else:
+            raise UnresolvedError(f"has no {key!r}")
+    return literal
+
+
+def _inside_union(literal: literals_pb2.Literal) -> literals_pb2.Literal:
+    while literal.scalar.HasField("union"):
+        literal = literal.scalar.union.value
+    return literal
+
+
+def _of_struct(value: struct_pb2.Value, keys: Iterable[str | int]) -> literals_pb2.Literal:
+    for key in keys:
+        if value.HasField("struct_value") and isinstance(key, str) and key in value.struct_value.fields:
+            value = value.struct_value.fields[key]
+        elif value.HasField("list_value") and isinstance(key, int) and 0 <= key < len(value.list_value.values):
+            value = value.list_value.values[key]
+        else:
+            raise UnresolvedError(f"has no {key!r}")
+    return _from_value(value)
+
+
+def _from_value(value: struct_pb2.Value) -> literals_pb2.Literal:
+    """Make a JSON value a literal. JSON knows one kind of number; flytekit takes a float for an int where it must."""
+    match value.WhichOneof("kind"):
+        case "struct_value":
+            return literals_pb2.Literal(scalar=literals_pb2.Scalar(generic=value.struct_value))
+        case "list_value":
+            items = [_from_value(one) for one in value.list_value.values]
+            return literals_pb2.Literal(collection=literals_pb2.LiteralCollection(literals=items))
+        case "string_value":
+            primitive = literals_pb2.Primitive(string_value=value.string_value)
+        case "bool_value":
+            primitive = literals_pb2.Primitive(boolean=value.bool_value)
+        case "number_value":
+            primitive = literals_pb2.Primitive(float_value=value.number_value)
+        case _:
+            return literals_pb2.Literal(scalar=literals_pb2.Scalar(none_type=literals_pb2.Void()))
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=primitive))
+
+
+def _of_msgpack(data: bytes, keys: Iterable[str | int]) -> literals_pb2.Literal:
+    """Cut the part out and leave it as it is: flytekit reads msgpack for every type."""
+    try:
+        part = packed.part(data, keys)
+    except packed.NoPartError as error:
+        raise UnresolvedError(str(error)) from None
+    binary = literals_pb2.Binary(value=part, tag=_MSGPACK)
+    return literals_pb2.Literal(scalar=literals_pb2.Scalar(binary=binary))

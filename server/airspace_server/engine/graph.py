@@ -1,0 +1,383 @@
+"""The life of an execution as a pure state machine: a plan, a state and an event give the next state.
+
+Nothing here waits, reads or writes. What the worker has to do is a function of the state alone, so that it is the same
+after a restart: `waiting` names the nodes that want an attempt started and `surplus` the attempts to be ended.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Never
+
+from flyteidl.core import literals_pb2
+
+from airspace_server.core.execution import (
+    ENDED_EXECUTION,
+    ENDED_NODE,
+    AttemptPhase,
+    ErrorKind,
+    ExecutionError,
+    ExecutionPhase,
+    NodePhase,
+)
+from airspace_server.engine.bindings import UnresolvedError, resolve_all
+from airspace_server.engine.outcome import Failed, Lost, Outcome, Succeeded, TimedOut
+from airspace_server.engine.plan import ROOT, Bindings, Entity, Frame, Node, Plan, unique_id
+
+SYSTEM_RETRIES: Final = 3
+"""How often a node is tried again after errors that are not its task's fault, beside the task's own retries."""
+
+_BAD_NODE: Final = frozenset({NodePhase.FAILED, NodePhase.TIMED_OUT})
+
+
+class IllegalEventError(Exception):
+    """An event that cannot happen in this state: a fault of this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a node's task. `handle` and `outputs_uri` are its runner's."""
+
+    number: int
+    phase: AttemptPhase
+    handle: str
+    outputs_uri: str
+    error: ExecutionError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """A node that has come up. `position` counts the nodes in the order in which they did."""
+
+    id: str
+    spec_id: str
+    frame: str
+    entity: Entity
+    position: int
+    phase: NodePhase
+    inputs: literals_pb2.LiteralMap | None = None
+    outputs: literals_pb2.LiteralMap | None = None
+    error: ExecutionError | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def running(self) -> Attempt | None:
+        """The attempt that runs, if one does."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last and last.phase is AttemptPhase.RUNNING else None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All there is to know of a run: what is in here is what is stored. Messages in it are never changed."""
+
+    phase: ExecutionPhase
+    inputs: literals_pb2.LiteralMap
+    nodes: Mapping[str, NodeState]
+    outputs: literals_pb2.LiteralMap | None = None
+    error: ExecutionError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A worker took the queued execution."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """A process for the next attempt of the node stands ready to run."""
+
+    node_id: str
+    handle: str
+    outputs_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt has ended, and nothing of it runs any more."""
+
+    node_id: str
+    number: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """Someone asked for the end of the execution. May come more than once."""
+
+
+Event = Begun | AttemptStarted | AttemptEnded | Aborted
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A move to a phase, of the execution when `node_id` is None. `attempt` counts from 1; 0 is before the first."""
+
+    node_id: str | None
+    phase: ExecutionPhase | NodePhase
+    attempt: int = 0
+    error: ExecutionError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an event led to: the next state, and the moves to record in their order."""
+
+    state: State
+    transitions: tuple[Transition, ...]
+
+
+def apply(plan: Plan, state: State, event: Event) -> Step:
+    """Return what `event` leads to. Raises IllegalEventError."""
+    if state.phase in ENDED_EXECUTION:
+        raise IllegalEventError(f"{type(event).__name__} for an execution that is {state.phase}")
+    move = _Move(plan, state)
+    match event:
+        case Begun():
+            move.begin()
+        case AttemptStarted(node_id, handle, outputs_uri):
+            move.start_attempt(node_id, handle, outputs_uri)
+        case AttemptEnded(node_id, number, outcome):
+            move.end_attempt(node_id, number, outcome)
+        case Aborted():
+            move.phase = ExecutionPhase.ABORTING  # whoever asked for it has recorded this move
+    return move.settled()
+
+
+def refuse(state: State, error: ExecutionError) -> Step:
+    """End an execution that cannot be run or go on; nothing of it may run any more. Raises IllegalEventError."""
+    if state.phase in ENDED_EXECUTION:
+        raise IllegalEventError(f"refused an execution that is {state.phase}")
+    nodes, transitions = dict(state.nodes), []
+    for node in state.nodes.values():
+        if node.phase not in ENDED_NODE:
+            nodes[node.id] = replace(_end_last(node, AttemptPhase.ABORTED, None), phase=NodePhase.ABORTED)
+            transitions.append(Transition(node.id, NodePhase.ABORTED, len(node.attempts)))
+    aborting = state.phase is ExecutionPhase.ABORTING
+    phase = ExecutionPhase.ABORTED if aborting else ExecutionPhase.FAILED
+    shown = None if aborting else error
+    transitions.append(Transition(None, phase, error=shown))
+    return Step(replace(state, phase=phase, nodes=nodes, error=shown), tuple(transitions))
+
+
+def waiting(state: State) -> Iterator[str]:
+    """Name the nodes that want an attempt started, in the order in which they came up."""
+    for node in state.nodes.values():
+        if node.entity.kind == "TASK" and node.phase not in ENDED_NODE and not node.running:
+            yield node.id
+
+
+def surplus(plan: Plan, state: State) -> Iterator[tuple[str, Attempt]]:
+    """Name the running attempts that are to be ended, because nobody wants their outcome any more."""
+    for node in state.nodes.values():
+        if node.running and _ending(plan, state.phase, state.nodes, plan.frames[node.frame]):
+            yield node.id, node.running
+
+
+def _ending(plan: Plan, phase: ExecutionPhase, nodes: Mapping[str, NodeState], frame: Frame) -> bool:
+    """Tell whether the frame only waits for the end of what still runs in it."""
+    if phase is ExecutionPhase.ABORTING or (frame.fails_at_once and _first_bad(nodes, frame)):
+        return True
+    return frame.id != ROOT and _ending(plan, phase, nodes, plan.frames[plan.nodes[frame.id].frame])
+
+
+def _first_bad(nodes: Mapping[str, NodeState], frame: Frame) -> NodeState | None:
+    """Find the failed node that comes first in the workflow, so that the order of events does not choose the error."""
+    for node in frame.nodes:
+        state = nodes.get(node.id)
+        if state and state.phase in _BAD_NODE:
+            return state
+    return None
+
+
+def _end_last(node: NodeState, phase: AttemptPhase, error: ExecutionError | None) -> NodeState:
+    """Move the running attempt, if there is one, to its end."""
+    if not node.running:
+        return node
+    return replace(node, attempts=(*node.attempts[:-1], replace(node.running, phase=phase, error=error)))
+
+
+class _Move:
+    """One step in the making."""
+
+    def __init__(self, plan: Plan, state: State) -> None:
+        self._plan = plan
+        self._state = state
+        self._nodes = dict(state.nodes)
+        self._transitions: list[Transition] = []
+        self.phase = state.phase
+        self._outputs: literals_pb2.LiteralMap | None = None
+        self._error = state.error
+
+    def begin(self) -> None:
+        if self.phase is not ExecutionPhase.QUEUED:
+            self._illegal(f"begins while {self.phase}")
+        self._execution_to(ExecutionPhase.RUNNING)
+
+    def start_attempt(self, node_id: str, handle: str, outputs_uri: str) -> None:
+        node = self._nodes.get(node_id)
+        if node is None or node.entity.kind != "TASK" or node.phase in ENDED_NODE or node.running:
+            self._illegal(f"an attempt of {node_id} starts out of turn")
+        attempt = Attempt(len(node.attempts), AttemptPhase.RUNNING, handle, outputs_uri)
+        self._put(replace(node, phase=NodePhase.RUNNING, attempts=(*node.attempts, attempt)))
+
+    def end_attempt(self, node_id: str, number: int, outcome: Outcome) -> None:
+        node = self._nodes.get(node_id)
+        if node is None or node.running is None or node.running.number != number:
+            self._illegal(f"attempt {number} of {node_id} ends without running")
+        if isinstance(outcome, Succeeded):
+            node = _end_last(node, AttemptPhase.SUCCEEDED, None)
+            self._put(replace(node, phase=NodePhase.SUCCEEDED, outputs=outcome.outputs))
+        elif self._ending(self._plan.frames[node.frame]):
+            self._put(replace(_end_last(node, AttemptPhase.ABORTED, None), phase=NodePhase.ABORTED))
+        else:
+            self._unsuccessful(node, outcome)
+
+    def settled(self) -> Step:
+        """Follow up on what changed until nothing more does, and move the execution itself."""
+        root = self._plan.frames[ROOT]
+        if self.phase is not ExecutionPhase.QUEUED:
+            self._settle(root)
+            self._move_execution(root)
+        state = State(self.phase, self._state.inputs, self._nodes, self._outputs, self._error)
+        return Step(state, tuple(self._transitions))
+
+    def _illegal(self, what: str) -> Never:
+        raise IllegalEventError(what)
+
+    def _ending(self, frame: Frame) -> bool:
+        return _ending(self._plan, self.phase, self._nodes, frame)
+
+    def _put(self, node: NodeState, error: ExecutionError | None = None) -> None:
+        """Store a node and record where it moved; `error` is that of an attempt, the node's own goes before it."""
+        self._nodes[node.id] = node
+        self._transitions.append(Transition(node.id, node.phase, len(node.attempts), node.error or error))
+
+    def _execution_to(self, phase: ExecutionPhase, error: ExecutionError | None = None) -> None:
+        self.phase, self._error = phase, error
+        self._transitions.append(Transition(None, phase, error=error))
+
+    def _unsuccessful(self, node: NodeState, outcome: Failed | TimedOut | Lost) -> None:
+        """Let the node be tried again, or fail it."""
+        phases = {
+            Failed: (AttemptPhase.FAILED, NodePhase.FAILED),
+            TimedOut: (AttemptPhase.TIMED_OUT, NodePhase.TIMED_OUT),
+            Lost: (AttemptPhase.LOST, NodePhase.FAILED),
+        }
+        attempt_phase, node_phase = phases[type(outcome)]
+        node = _end_last(node, attempt_phase, outcome.error)
+        if self._tried_again(node, outcome):
+            self._put(node, outcome.error)
+        else:
+            self._put(replace(node, phase=node_phase, error=outcome.error))
+
+    def _tried_again(self, node: NodeState, outcome: Failed | TimedOut | Lost) -> bool:
+        if isinstance(outcome, Lost):
+            return True
+        if isinstance(outcome, Failed) and not outcome.retryable:
+            return False
+        failed = [one.error.kind for one in node.attempts if one.error and one.phase is not AttemptPhase.LOST]
+        allowed = SYSTEM_RETRIES if outcome.error.kind is ErrorKind.SYSTEM else self._plan.nodes[node.id].retries
+        return failed.count(outcome.error.kind) <= allowed
+
+    def _settle(self, frame: Frame) -> None:
+        moved = True
+        while moved:  # each move can make others possible; phases only go forward, so this ends
+            ending = self._ending(frame)
+            moved = False
+            for node in frame.nodes:
+                moved |= self._visit(node, ending)
+
+    def _visit(self, node: Node, ending: bool) -> bool:
+        """Move one node as far as its surroundings allow; tell whether it moved."""
+        state = self._nodes.get(node.id)
+        if state is None:
+            return self._come_up(node, ending)
+        if state.phase in ENDED_NODE:
+            return False
+        if state.entity.kind == "WORKFLOW":
+            return self._visit_workflow(state)
+        if ending and not state.running:
+            self._put(replace(state, phase=NodePhase.ABORTED))
+            return True
+        return False
+
+    def _come_up(self, node: Node, ending: bool) -> bool:
+        before = [state.phase if (state := self._nodes.get(one)) else None for one in node.upstream]
+        new = NodeState(node.id, node.spec_id, node.frame, node.entity, len(self._nodes), NodePhase.SKIPPED)
+        if any(phase in ENDED_NODE and phase is not NodePhase.SUCCEEDED for phase in before):
+            self._put(new)
+            return True
+        if ending or any(phase is not NodePhase.SUCCEEDED for phase in before):
+            return False
+        try:
+            inputs = self._resolve(self._plan.frames[node.frame], node.inputs)
+        except UnresolvedError as error:
+            self._put(replace(new, phase=NodePhase.FAILED, error=_unresolved(error)))
+            return True
+        phase = NodePhase.QUEUED if node.entity.kind == "TASK" else NodePhase.RUNNING
+        self._put(replace(new, phase=phase, inputs=inputs))
+        return True
+
+    def _visit_workflow(self, state: NodeState) -> bool:
+        frame = self._plan.frames[state.id]
+        self._settle(frame)
+        if self._unfinished(frame):
+            return False
+        bad = _first_bad(self._nodes, frame)
+        if bad:
+            self._put(replace(state, phase=NodePhase.FAILED, error=_named(bad)))
+        elif not self._complete(frame):
+            self._put(replace(state, phase=NodePhase.ABORTED))
+        else:
+            try:
+                outputs = self._resolve(frame, frame.outputs)
+                self._put(replace(state, phase=NodePhase.SUCCEEDED, outputs=outputs))
+            except UnresolvedError as error:
+                self._put(replace(state, phase=NodePhase.FAILED, error=_unresolved(error)))
+        return True
+
+    def _move_execution(self, root: Frame) -> None:
+        bad = _first_bad(self._nodes, root)
+        if self._unfinished(root):
+            if bad and self.phase is ExecutionPhase.RUNNING:
+                self._execution_to(ExecutionPhase.FAILING, _named(bad))
+        elif self.phase is ExecutionPhase.ABORTING:
+            self._execution_to(ExecutionPhase.ABORTED)
+        elif bad:
+            self._execution_to(ExecutionPhase.FAILED, _named(bad))
+        else:
+            try:
+                self._outputs = self._resolve(root, root.outputs)
+                self._execution_to(ExecutionPhase.SUCCEEDED)
+            except UnresolvedError as error:
+                self._execution_to(ExecutionPhase.FAILED, _unresolved(error))
+
+    def _unfinished(self, frame: Frame) -> bool:
+        """Tell whether a node of a settled frame is still to end. One that has not come up by now never will."""
+        states = (self._nodes.get(node.id) for node in frame.nodes)
+        return any(state and state.phase not in ENDED_NODE for state in states)
+
+    def _complete(self, frame: Frame) -> bool:
+        states = (self._nodes.get(node.id) for node in frame.nodes)
+        return all(state and state.phase is NodePhase.SUCCEEDED for state in states)
+
+    def _resolve(self, frame: Frame, bindings: Bindings) -> literals_pb2.LiteralMap:
+        def values(spec_id: str) -> literals_pb2.LiteralMap | None:
+            if spec_id in ("", "start-node"):
+                return self._state.inputs if frame.id == ROOT else self._nodes[frame.id].inputs
+            node = self._nodes.get(unique_id(frame.id, spec_id))
+            return node.outputs if node else None
+
+        return resolve_all(bindings, values)
+
+
+def _named(bad: NodeState) -> ExecutionError:
+    """Say which node failed, once: the error of a sub-workflow node names its node already."""
+    error = bad.error or ExecutionError("UNKNOWN", "no reason was recorded", ErrorKind.SYSTEM)
+    if bad.entity.kind == "WORKFLOW":
+        return error
+    return replace(error, message=f"node {bad.id} ({bad.entity.name}): {error.message}")
+
+
+def _unresolved(error: UnresolvedError) -> ExecutionError:
+    return ExecutionError("BINDING_UNRESOLVED", str(error), ErrorKind.USER)

@@ -1,0 +1,199 @@
+"""What there is to run: a compiled workflow, parsed once, its sub-workflows laid out under unique node ids.
+
+A frame is a workflow where it is used: the root one, or one for each sub-workflow node. A frame has the id of its node,
+"" for the root. The plan says nothing about a run; graph.py does.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Final
+
+from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
+
+ROOT: Final = ""
+"""The id of the frame of the execution's own workflow."""
+MAX_NODES: Final = 10_000
+"""Most nodes of one plan, those in sub-workflows included. Sub-workflows of sub-workflows multiply."""
+MAX_DEPTH: Final = 32
+"""Most sub-workflows inside one another."""
+
+_BOUNDARY: Final = frozenset({"", "start-node", "end-node"})
+_MAX_ID: Final = 63
+# Node ids become names of folders and pods, and come from whoever registered the workflow.
+_NODE_ID: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+Bindings = Mapping[str, literals_pb2.BindingData]
+"""What each variable is bound to."""
+Reference = tuple[str, str]
+"""Name and version of a task or workflow; its scope is that of the execution."""
+
+
+class NotRunnableError(Exception):
+    """A workflow has a construct that this engine cannot run. The text is for the owner of the execution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """What a node runs: `kind` is TASK or WORKFLOW."""
+
+    kind: str
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node where it stands in the plan: `frame` is the id of the frame that it is in.
+
+    `retries` and `timeout_us` (0 for none) are those of its task with the node's own on top.
+    """
+
+    id: str
+    spec_id: str
+    frame: str
+    entity: Entity
+    inputs: Bindings
+    upstream: tuple[str, ...]
+    retries: int = 0
+    timeout_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A workflow where it is used: its nodes in the order of the workflow, and what its outputs are bound to."""
+
+    id: str
+    nodes: tuple[Node, ...]
+    outputs: Bindings
+    fails_at_once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every node and frame of an execution by its id, and the tasks by their references."""
+
+    nodes: Mapping[str, Node]
+    frames: Mapping[str, Frame]
+    tasks: Mapping[Reference, tasks_pb2.TaskTemplate]
+
+    def task(self, node: Node) -> tasks_pb2.TaskTemplate:
+        """Return the task that a node of kind TASK runs."""
+        return self.tasks[node.entity.name, node.entity.version]
+
+
+def unique_id(frame: str, spec_id: str) -> str:
+    """Return the id of a node in an execution: readable where it fits 63 characters, else a hash, always the same."""
+    if frame == ROOT:
+        return spec_id
+    full = f"{frame}-0-{spec_id}"
+    return full if len(full) <= _MAX_ID else f"h{hashlib.sha256(full.encode()).hexdigest()[:31]}"
+
+
+def parse(closure: compiler_pb2.CompiledWorkflowClosure) -> Plan:
+    """Lay out a compiled workflow. Raises NotRunnableError."""
+    return _Layout(closure).plan()
+
+
+@dataclass
+class _Layout:
+    closure: compiler_pb2.CompiledWorkflowClosure
+    nodes: dict[str, Node] = field(default_factory=dict)
+    frames: dict[str, Frame] = field(default_factory=dict)
+
+    def plan(self) -> Plan:
+        self._tasks = {_reference(task.template.id): task.template for task in self.closure.tasks}
+        self._workflows = {_reference(one.template.id): one.template for one in self.closure.sub_workflows}
+        self._frame(ROOT, self.closure.primary.template, 0)
+        return Plan(self.nodes, self.frames, self._tasks)
+
+    def _frame(self, frame: str, workflow: workflow_pb2.WorkflowTemplate, depth: int) -> None:
+        if workflow.HasField("failure_node"):
+            raise NotRunnableError(f"workflow {workflow.id.name} has a failure node, which cannot be run yet")
+        if depth > MAX_DEPTH:
+            raise NotRunnableError(f"sub-workflows stand more than {MAX_DEPTH} deep in one another")
+        specs = [spec for spec in workflow.nodes if spec.id not in _BOUNDARY]
+        nodes = tuple(self._node(frame, spec) for spec in specs)
+        _check_order(frame, nodes)
+        self.frames[frame] = Frame(
+            frame,
+            nodes,
+            {binding.var: binding.binding for binding in workflow.outputs},
+            workflow.metadata.on_failure == workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY,
+        )
+        for spec, node in zip(specs, nodes, strict=True):
+            if node.entity.kind == "WORKFLOW":
+                inner = self._workflows[_reference(spec.workflow_node.sub_workflow_ref)]
+                self._frame(node.id, inner, depth + 1)
+
+    def _node(self, frame: str, spec: workflow_pb2.Node) -> Node:
+        if not _NODE_ID.fullmatch(spec.id):
+            raise NotRunnableError("a node's id is not 1 to 63 letters, digits and inner hyphens, dots and underscores")
+        if len(self.nodes) >= MAX_NODES:
+            raise NotRunnableError(f"the workflow has more than {MAX_NODES} nodes")
+        upstream = {*spec.upstream_node_ids, *_promised(spec.inputs)} - _BOUNDARY
+        node = Node(
+            unique_id(frame, spec.id),
+            spec.id,
+            frame,
+            self._entity(spec),
+            {binding.var: binding.binding for binding in spec.inputs},
+            tuple(sorted(unique_id(frame, one) for one in upstream)),
+            *self._limits(spec),
+        )
+        if node.id in self.nodes:
+            raise NotRunnableError(f"two nodes of the workflow would be {node.id}")
+        self.nodes[node.id] = node
+        return node
+
+    def _entity(self, spec: workflow_pb2.Node) -> Entity:
+        if spec.HasField("task_node"):
+            kind, reference = "TASK", _reference(spec.task_node.reference_id)
+            known = reference in self._tasks
+        elif spec.HasField("workflow_node") and spec.workflow_node.HasField("sub_workflow_ref"):
+            kind, reference = "WORKFLOW", _reference(spec.workflow_node.sub_workflow_ref)
+            known = reference in self._workflows
+        else:
+            construct = spec.workflow_node.WhichOneof("reference") or spec.WhichOneof("target") or "empty node"
+            raise NotRunnableError(f"node {spec.id} is a {construct}, which cannot be run yet")
+        if not known:
+            raise NotRunnableError(f"node {spec.id} runs {':'.join(reference)}, which the workflow does not hold")
+        return Entity(kind, *reference)
+
+    def _limits(self, spec: workflow_pb2.Node) -> tuple[int, int]:
+        """Find retries and timeout. Clients always send both with a node, so that 0 there means: as the task has it."""
+        own = spec.metadata
+        task = self._tasks[_reference(spec.task_node.reference_id)] if spec.HasField("task_node") else None
+        of_task = task.metadata if task else tasks_pb2.TaskMetadata()
+        retries = own.retries.retries or of_task.retries.retries
+        return retries, own.timeout.ToMicroseconds() or of_task.timeout.ToMicroseconds()
+
+
+def _reference(identifier: identifier_pb2.Identifier) -> Reference:
+    return identifier.name, identifier.version
+
+
+def _promised(bindings: Sequence[literals_pb2.Binding]) -> Iterator[str]:
+    """Name the nodes whose outputs the bindings use."""
+    left = [binding.binding for binding in bindings]
+    while left:
+        data = left.pop()
+        if data.HasField("promise"):
+            yield data.promise.node_id
+        left.extend(data.collection.bindings)
+        left.extend(data.map.bindings.values())
+
+
+def _check_order(frame: str, nodes: Sequence[Node]) -> None:
+    """Refuse a frame whose nodes wait for one another in a circle, or for a node that is not there."""
+    ids = {node.id for node in nodes}
+    for node in nodes:
+        for missing in set(node.upstream) - ids:
+            raise NotRunnableError(f"node {node.id} waits for {missing}, which its workflow does not have")
+    try:
+        TopologicalSorter({node.id: node.upstream for node in nodes}).prepare()
+    except CycleError:
+        where = f"sub-workflow node {frame}" if frame else "the workflow"
+        raise NotRunnableError(f"the nodes of {where} wait for one another in a circle") from None

@@ -1,0 +1,1 @@
+"""Runners run one attempt of one task; base.py says what they promise."""

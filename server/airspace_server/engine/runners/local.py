@@ -1,0 +1,271 @@
+"""Runs attempts as processes of this machine, each with a folder, a session and an environment of its own.
+
+An attempt's folder is WORK/project/domain/execution/node/NUMBER-MARK, for this user alone:
+
+    inputs.pb   what the task gets
+    out/        outputs.pb or error.pb, and deck.html
+    code/       where the task runs and its code is unpacked; removed at its end
+    tmp/        its HOME and TMPDIR; removed at its end
+    stdout, stderr
+    done        the exit code; written when nothing of the attempt runs any more (launcher.py)
+
+An attempt is found again by the mark in its environment, which every process that it starts inherits. Processes of an
+attempt run as the user of this server: the folder keeps attempts apart, it does not lock them in.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from airspace_server.core.execution import ErrorKind, ExecutionError
+from airspace_server.engine.outcome import Failed, Lost, Outcome
+from airspace_server.engine.runners import launcher, result
+from airspace_server.engine.runners.base import AttemptSpec, Prepared, RefusedError
+from airspace_server.engine.runners.command import MARK, command_line, environment, refused
+
+_STDERR_TAIL: Final = 4096
+_PATIENCE: Final = launcher.GRACE + 3.0
+"""Seconds that a launcher has to end its tree before it is killed itself."""
+_PAUSE: Final = 0.01
+_CODE: Final = re.compile(rb"-?[0-9]{1,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Handle:
+    """What a handle says: the launcher's process id, the attempt's mark and its folder."""
+
+    pid: int
+    mark: str
+    folder: Path
+
+    def __str__(self) -> str:
+        return json.dumps({"pid": self.pid, "mark": self.mark, "folder": str(self.folder)})
+
+    @classmethod
+    def parse(cls, handle: str) -> "_Handle":
+        values = json.loads(handle)
+        return cls(values["pid"], values["mark"], Path(values["folder"]))
+
+
+class LocalRunner:
+    """A Runner on this machine. `work` is the folder of the attempts, made if it is missing.
+
+    `programs` is the folder of flytekit's commands, by default that of the Python that runs this. Handles mean nothing
+    elsewhere: all workers of a database that use this runner are on one machine.
+    """
+
+    def __init__(self, work: Path, programs: Path = Path(sys.executable).parent) -> None:
+        work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._work = work
+        self._programs = programs
+        self._attempts: dict[str, _Attempt] = {}
+
+    def prepare(self, attempt: AttemptSpec) -> Prepared:
+        """Make the folder and start the launcher, which waits. Raises RefusedError."""
+        if attempt.task.WhichOneof("target") != "container":
+            raise refused(f"a task of type {attempt.task.type} cannot be run on this machine")
+        mark = secrets.token_hex(16)
+        scope = attempt.execution.scope
+        number = f"{attempt.number}-{mark[:8]}"
+        folder = self._work / scope.project / scope.domain / attempt.execution.name / attempt.node_id / number
+        try:
+            process = self._launch(attempt, folder, mark)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            text = f"the machine cannot start the task's process: {os.strerror(error.errno or 0)}"
+            shown = ExecutionError("NOT_STARTED", text, ErrorKind.SYSTEM)
+            raise RefusedError(Failed(shown, retryable=True)) from error
+        except RefusedError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        handle = _Handle(process.pid, mark, folder)
+        self._attempts[str(handle)] = _Attempt(handle, process)
+        return Prepared(str(handle), str(folder / "out"))
+
+    def release(self, handle: str, ended: Callable[[Outcome], None]) -> None:
+        """Let the launcher run the task."""
+
+        def report(outcome: Outcome) -> None:
+            del self._attempts[handle]
+            ended(outcome)
+
+        self._attempts[handle].release(report)
+
+    def end(self, handle: str) -> None:
+        """Tell the launcher to end the task; one that has ended or is not of this process is none of ours."""
+        attempt = self._attempts.get(handle)
+        if attempt and not attempt.end():
+            self._attempts.pop(handle)
+
+    def reap(self, handle: str) -> Outcome | None:
+        """End what runs of an attempt of another process, at once, and read its result if it was done before."""
+        known = _Handle.parse(handle)
+        # Whoever killed the launcher instead would set free what has left the marked environment.
+        if _is_marked(known.pid, known.mark):
+            with suppress(ProcessLookupError):
+                os.kill(known.pid, signal.SIGALRM)
+            deadline = time.monotonic() + _PATIENCE
+            while _is_marked(known.pid, known.mark) and time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+        _sweep(known.mark)
+        return _finish(known)
+
+    def _launch(self, attempt: AttemptSpec, folder: Path, mark: str) -> subprocess.Popen[bytes]:
+        out, code, tmp = folder / "out", folder / "code", folder / "tmp"
+        folder.mkdir(mode=0o700, parents=True)
+        for one in (out, code, tmp):
+            one.mkdir(mode=0o700)
+        inputs = folder / "inputs.pb"
+        inputs.write_bytes(attempt.inputs.SerializeToString(deterministic=True))
+        checkpoint = f"{attempt.raw_data}/checkpoint"
+        previous = f"{attempt.previous_raw_data}/checkpoint" if attempt.previous_raw_data else ""
+        values = {
+            "input": str(inputs),
+            "outputprefix": str(out),
+            "rawoutputdataprefix": attempt.raw_data,
+            "checkpointoutputprefix": checkpoint,
+            "prevcheckpointprefix": previous if previous and Path(previous).is_dir() else "",
+        }
+        command = command_line(attempt.task.container, values, attempt.inputs, programs=self._programs, code=code)
+        with (folder / "stdout").open("xb") as stdout, (folder / "stderr").open("xb") as stderr:
+            return subprocess.Popen(  # noqa: S603 -- running registered code is what this is for
+                [sys.executable, "-I", "-S", launcher.__file__, str(folder), *command],
+                cwd=code,
+                env=environment(attempt, mark=mark, home=tmp, programs=self._programs),
+                stdin=subprocess.PIPE,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+
+class _Attempt:
+    """An attempt of this process: its launcher, and the thread that waits for it."""
+
+    def __init__(self, handle: _Handle, process: subprocess.Popen[bytes]) -> None:
+        self._handle = handle
+        self._process = process
+        self._ended = False
+        self._backstop = threading.Timer(_PATIENCE, self._force)
+        self._waiter: threading.Thread | None = None
+
+    def release(self, ended: Callable[[Outcome], None]) -> None:
+        self._waiter = threading.Thread(target=self._wait, args=(ended,), daemon=True)
+        stdin = self._process.stdin
+        if stdin is None:
+            raise ValueError("a launcher has a pipe as its stdin")
+        with suppress(BrokenPipeError), stdin:  # a launcher that is gone is noticed by the thread
+            stdin.write(b"\n")
+        self._waiter.start()
+
+    def end(self) -> bool:
+        """Begin to end it; tell whether there will be a report."""
+        if self._waiter is None:
+            self._process.kill()  # it has not begun: there is no tree yet
+            self._process.communicate()
+            shutil.rmtree(self._handle.folder, ignore_errors=True)
+            return False
+        if not self._ended:
+            self._ended = True
+            self._process.send_signal(signal.SIGTERM)
+            self._backstop.daemon = True
+            self._backstop.start()
+        return True
+
+    def _wait(self, ended: Callable[[Outcome], None]) -> None:
+        self._process.wait()
+        self._backstop.cancel()
+        _sweep(self._handle.mark)
+        outcome = _finish(self._handle)
+        if outcome is None:
+            text = "the attempt's processes were ended"
+            error = ExecutionError("ENDED", text, ErrorKind.SYSTEM)
+            # Nobody here asked for it: then it is the machine, or the task itself, and tried again only so often.
+            outcome = Lost(error) if self._ended else Failed(error, retryable=True)
+        ended(outcome)
+
+    def _force(self) -> None:
+        _sweep(self._handle.mark)
+        self._process.kill()
+
+
+def _finish(handle: _Handle) -> Outcome | None:
+    """Read the result of an attempt of which nothing runs any more, and remove what nobody needs of it."""
+    outcome = None
+    code = _head(handle.folder / "done")
+    if code is not None and _CODE.fullmatch(code):
+        out = handle.folder / "out"
+        outcome = result.outcome(lambda name: _read(out / name), int(code), _tail(handle.folder / "stderr"))
+    for name in ("code", "tmp"):
+        shutil.rmtree(handle.folder / name, ignore_errors=True)
+    return outcome
+
+
+def _sweep(mark: str) -> None:
+    """Kill what carries the mark until nothing does: what is born while one looks is found in the next round."""
+    deadline = time.monotonic() + _PATIENCE
+    while (found := [pid for pid in psutil.pids() if _is_marked(pid, mark)]) and time.monotonic() < deadline:
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_PAUSE)
+
+
+def _is_marked(pid: int, mark: str) -> bool:
+    """Tell whether a process carries the mark. One that has ended and was not waited for has no environment."""
+    try:
+        return psutil.Process(pid).environ().get(MARK) == mark
+    except (psutil.Error, OSError):
+        return False
+
+
+def _open(path: Path) -> int | None:
+    """Open a regular file; None for anything else that a task may have put there, such as a link or a pipe."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    return None
+
+
+def _read(path: Path) -> bytes | None:
+    data = _head(path, result.MAX_FILE + 1)
+    if data is not None and len(data) > result.MAX_FILE:
+        raise result.TooLargeError
+    return data
+
+
+def _head(path: Path, size: int = 8) -> bytes | None:
+    file = _open(path)
+    if file is None:
+        return None
+    with os.fdopen(file, "rb") as opened:
+        return opened.read(size)
+
+
+def _tail(path: Path) -> str:
+    file = _open(path)
+    if file is None:
+        return ""
+    with os.fdopen(file, "rb") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, size - _STDERR_TAIL))
+        return opened.read(_STDERR_TAIL).decode(errors="replace")

@@ -1,0 +1,477 @@
+"""Executions as a worker sees them: leased, loaded whole, and moved one step at a time.
+
+A lease is an owner, an expiry and an epoch. Whoever takes the lease raises the epoch, and every write names the epoch
+that it was taken under: a worker that slept through its lease finds it gone and changes nothing any more.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flyteidl.admin import execution_pb2
+from flyteidl.core import compiler_pb2, literals_pb2
+from sqlalchemy import Row, Update, bindparam, func, select
+
+from airspace_server.core.execution import (
+    ENDED_EXECUTION,
+    ENDED_NODE,
+    AttemptPhase,
+    ErrorKind,
+    ExecutionError,
+    ExecutionPhase,
+    NodePhase,
+)
+from airspace_server.core.scope import ExecutionId, Scope
+from airspace_server.engine.graph import Attempt, NodeState, State, Step
+from airspace_server.engine.plan import Entity
+from airspace_server.storage.database import Database, Transaction, scoped
+from airspace_server.storage.tables import (
+    ExecutionRow,
+    NodeExecutionRow,
+    TaskAttemptRow,
+    TransitionRow,
+    WorkflowRow,
+    table,
+)
+
+LEASE_US: Final = 20_000_000
+"""How long a lease lasts, in microseconds."""
+
+_executions: Final = table(ExecutionRow)
+_nodes: Final = table(NodeExecutionRow)
+_attempts: Final = table(TaskAttemptRow)
+_transitions: Final = table(TransitionRow)
+_workflows: Final = table(WorkflowRow)
+
+_ABORTING_AT_ONCE: Final = 100
+_NEVER: Final = 0
+"""What lease_expires_at is while nobody has or had the lease."""
+
+# Written out into the statements, so that the planners see that the partial index executions_open applies.
+_OPEN: Final = _executions.c.phase.in_(
+    bindparam(
+        "open_phases",
+        [phase.value for phase in ExecutionPhase if phase not in ENDED_EXECUTION],
+        expanding=True,
+        literal_execute=True,
+    )
+)
+_KEY: Final = (_executions.c.project, _executions.c.domain, _executions.c.name)
+
+_NEW: Final = (
+    select(*_KEY)
+    .where(_OPEN, _executions.c.lease_expires_at == _NEVER)
+    .order_by(_executions.c.created_at)
+    .limit(bindparam("limit"))
+)
+_EXPIRED: Final = (
+    select(*_KEY)
+    .where(_OPEN, _executions.c.lease_expires_at > _NEVER, _executions.c.lease_expires_at < bindparam("now"))
+    .order_by(_executions.c.lease_expires_at)
+    .limit(bindparam("limit"))
+)
+_UNHELD_ABORTING: Final = (
+    select(*_KEY)
+    .where(
+        _OPEN, _executions.c.phase == ExecutionPhase.ABORTING.value, _executions.c.lease_expires_at < bindparam("now")
+    )
+    .limit(bindparam("limit"))
+)
+_HELD_ABORTING: Final = select(*_KEY).where(
+    _OPEN,
+    _executions.c.phase == ExecutionPhase.ABORTING.value,
+    _executions.c.lease_expires_at >= bindparam("now"),
+    _executions.c.lease_owner == bindparam("owner"),
+)
+_LOCK_ABORTING, _LOCK_EXPIRED, _LOCK_NEW = (
+    scan.with_for_update(skip_locked=True) for scan in (_UNHELD_ABORTING, _EXPIRED, _NEW)
+)
+
+
+def _of_key(statement: Update) -> Update:
+    return statement.where(
+        _executions.c.project == bindparam("of_project"),
+        _executions.c.domain == bindparam("of_domain"),
+        _executions.c.name == bindparam("of_name"),
+    )
+
+
+_TAKE: Final = (
+    _of_key(_executions.update())
+    .values(
+        lease_owner=bindparam("owner"),
+        lease_epoch=_executions.c.lease_epoch + 1,
+        lease_expires_at=bindparam("expires_at"),
+    )
+    .returning(_executions.c.lease_epoch)
+)
+_EXTEND: Final = (
+    _of_key(_executions.update())
+    .where(_executions.c.lease_epoch == bindparam("epoch"))
+    .values(lease_expires_at=bindparam("expires_at"))
+)
+_RELEASE: Final = (
+    _executions.update()
+    .where(
+        scoped(_executions),
+        _executions.c.name == bindparam("execution"),
+        _executions.c.lease_epoch == bindparam("epoch"),
+    )
+    .values(lease_owner=None, lease_expires_at=_NEVER)
+)
+
+_LOAD: Final = select(
+    _executions.c.phase,
+    _executions.c.launch_plan_name,
+    _executions.c.workflow_name,
+    _executions.c.workflow_version,
+    _executions.c.spec,
+    _executions.c.inputs,
+    _executions.c.error_code,
+    _executions.c.error_message,
+    _executions.c.error_kind,
+).where(
+    scoped(_executions),
+    _executions.c.name == bindparam("execution"),
+    _executions.c.lease_epoch == bindparam("epoch"),
+)
+_LOAD_NODES: Final = (
+    select(_nodes).where(scoped(_nodes), _nodes.c.execution == bindparam("execution")).order_by(_nodes.c.position)
+)
+_LOAD_ATTEMPTS: Final = (
+    select(_attempts)
+    .where(scoped(_attempts), _attempts.c.execution == bindparam("execution"))
+    .order_by(_attempts.c.attempt)
+)
+_CLOSURE: Final = select(_workflows.c.closure).where(
+    scoped(_workflows), _workflows.c.name == bindparam("workflow"), _workflows.c.version == bindparam("version")
+)
+
+_LOCK: Final = (
+    select(_executions.c.phase, _executions.c.sequence, _executions.c.lease_epoch)
+    .where(scoped(_executions), _executions.c.name == bindparam("execution"))
+    .with_for_update()
+)
+_STEP_EXECUTION: Final = (
+    _executions.update()
+    .where(
+        scoped(_executions),
+        _executions.c.name == bindparam("execution"),
+        _executions.c.lease_epoch == bindparam("epoch"),
+    )
+    .values(
+        phase=bindparam("to_phase"),
+        outputs=bindparam("to_outputs"),
+        error_code=bindparam("to_error_code"),
+        error_message=bindparam("to_error_message"),
+        error_kind=bindparam("to_error_kind"),
+        sequence=bindparam("to_sequence"),
+        started_at=func.coalesce(_executions.c.started_at, bindparam("to_started_at")),
+        ended_at=bindparam("to_ended_at"),
+        updated_at=bindparam("now"),
+    )
+)
+_STEP_NODE: Final = (
+    _nodes.update()
+    .where(scoped(_nodes), _nodes.c.execution == bindparam("of_execution"), _nodes.c.node_id == bindparam("of_node"))
+    .values(
+        phase=bindparam("to_phase"),
+        attempts=bindparam("to_attempts"),
+        outputs=bindparam("to_outputs"),
+        error_code=bindparam("to_error_code"),
+        error_message=bindparam("to_error_message"),
+        error_kind=bindparam("to_error_kind"),
+        started_at=func.coalesce(_nodes.c.started_at, bindparam("to_started_at")),
+        ended_at=bindparam("to_ended_at"),
+        updated_at=bindparam("now"),
+    )
+)
+_STEP_ATTEMPT: Final = (
+    _attempts.update()
+    .where(
+        scoped(_attempts),
+        _attempts.c.execution == bindparam("of_execution"),
+        _attempts.c.node_id == bindparam("of_node"),
+        _attempts.c.attempt == bindparam("of_attempt"),
+    )
+    .values(
+        phase=bindparam("to_phase"),
+        error_code=bindparam("to_error_code"),
+        error_message=bindparam("to_error_message"),
+        error_kind=bindparam("to_error_kind"),
+        ended_at=bindparam("now"),
+        updated_at=bindparam("now"),
+    )
+)
+
+
+class LeaseLostError(Exception):
+    """Another worker has taken the execution: drop it, and write nothing more about it."""
+
+
+class AbortAskedError(Exception):
+    """Someone asked for the end of the execution since its state was loaded; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An execution, and the epoch under which it may be changed."""
+
+    execution: ExecutionId
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An execution as it is stored."""
+
+    state: State
+    launch_plan: str
+    workflow: tuple[str, str]
+    spec: execution_pb2.ExecutionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a worker has to know of the executions around it: is there one to take, and whose end was asked for."""
+
+    open: bool
+    aborting: frozenset[ExecutionId]
+
+
+class EngineStore:
+    """The rows of executions, under leases. Times are microseconds since the epoch, given by the caller."""
+
+    def __init__(self, database: Database, owner: str) -> None:
+        self._database = database
+        self._owner = owner
+
+    def poll(self, now: int, *, wants_more: bool) -> Polled:
+        """Look, without a write: cheap enough for many times a second.
+
+        `open` tells of an execution that can be leased: any one if `wants_more`, else only one to be aborted.
+        """
+        with self._database.read(across=True) as tx:
+            scans = (_NEW, _EXPIRED, _UNHELD_ABORTING) if wants_more else (_UNHELD_ABORTING,)
+            found = any(tx.one(scan, now=now, limit=1) for scan in scans)
+            aborting = frozenset(_id(row) for row in tx.all(_HELD_ABORTING, now=now, owner=self._owner))
+        return Polled(found, aborting)
+
+    def lease(self, now: int, limit: int) -> Sequence[Lease]:
+        """Take executions that nobody has: those that are to be aborted, and up to `limit` others.
+
+        Those whose worker went away come before those that have not begun, and these in the order of their launch.
+        """
+        leases: list[Lease] = []
+        with self._database.write(across=True) as tx:
+            rows = tx.all(_LOCK_ABORTING, now=now, limit=_ABORTING_AT_ONCE)
+            leases.extend(self._take(tx, _id(row), now) for row in rows)
+            for scan in (_LOCK_EXPIRED, _LOCK_NEW):
+                if limit > 0:
+                    rows = tx.all(scan, now=now, limit=limit)
+                    leases.extend(self._take(tx, _id(row), now) for row in rows)
+                    limit -= len(rows)
+        return leases
+
+    def renew(self, leases: Collection[Lease], now: int) -> frozenset[Lease]:
+        """Extend the leases and return those that are lost."""
+        lost = set()
+        with self._database.write(across=True) as tx:
+            for lease in leases:
+                key = _of(lease.execution)
+                if not tx.execute(_EXTEND, **key, epoch=lease.epoch, expires_at=now + LEASE_US).rowcount:
+                    lost.add(lease)
+        return frozenset(lost)
+
+    def release(self, lease: Lease) -> None:
+        """Let another worker have the execution at once."""
+        with self._database.write(lease.execution.scope) as tx:
+            tx.execute(_RELEASE, execution=lease.execution.name, epoch=lease.epoch)
+
+    def load(self, lease: Lease) -> Loaded:
+        """Read all of an execution. Raises LeaseLostError."""
+        name = lease.execution.name
+        with self._database.read(lease.execution.scope) as tx:
+            row = tx.one(_LOAD, execution=name, epoch=lease.epoch)
+            if row is None:
+                raise LeaseLostError
+            attempts: dict[str, list[Attempt]] = {}
+            for attempt in tx.all(_LOAD_ATTEMPTS, execution=name):
+                attempts.setdefault(attempt.node_id, []).append(_attempt(attempt))
+            nodes = {
+                node.node_id: _node(node, tuple(attempts.get(node.node_id, ())))
+                for node in tx.all(_LOAD_NODES, execution=name)
+            }
+        inputs = literals_pb2.LiteralMap.FromString(row.inputs)
+        state = State(ExecutionPhase(row.phase), inputs, nodes, None, _error(row))
+        spec = execution_pb2.ExecutionSpec.FromString(row.spec)
+        return Loaded(state, row.launch_plan_name, (row.workflow_name, row.workflow_version), spec)
+
+    def closure(self, scope: Scope, workflow: tuple[str, str]) -> compiler_pb2.CompiledWorkflowClosure:
+        """Read a compiled workflow, which never changes. A foreign key of executions keeps it there."""
+        with self._database.read(scope) as tx:
+            row = tx.execute(_CLOSURE, workflow=workflow[0], version=workflow[1]).one()
+        return compiler_pb2.CompiledWorkflowClosure.FromString(row.closure)
+
+    def commit(self, lease: Lease, before: State, step: Step, now: int) -> None:
+        """Store a step, all of it or nothing.
+
+        Raises LeaseLostError, and AbortAskedError for a step that knows nothing of it: an execution that is ABORTING
+        goes nowhere but to its end.
+        """
+        name, after = lease.execution.name, step.state
+        with self._database.write(lease.execution.scope) as tx:
+            locked = tx.one(_LOCK, execution=name)
+            if locked is None or locked.lease_epoch != lease.epoch:
+                raise LeaseLostError
+            aborting = locked.phase == ExecutionPhase.ABORTING
+            if aborting and after.phase not in (ExecutionPhase.ABORTING, ExecutionPhase.ABORTED):
+                raise AbortAskedError
+            for node in after.nodes.values():
+                if before.nodes.get(node.id) is not node:
+                    _write_node(tx, name, before.nodes.get(node.id), node, now)
+            transitions = [
+                {
+                    "execution": name,
+                    "sequence": sequence,
+                    "node_id": one.node_id,
+                    "attempt": one.attempt,
+                    "phase": one.phase.value,
+                    **_error_columns(one.error),
+                    "at": now,
+                }
+                for sequence, one in enumerate(step.transitions, locked.sequence + 1)
+            ]
+            if transitions:
+                tx.insert(_transitions, *transitions)
+            ended = after.phase in ENDED_EXECUTION
+            tx.execute(
+                _STEP_EXECUTION,
+                execution=name,
+                epoch=lease.epoch,
+                to_phase=after.phase.value,
+                to_outputs=_bytes(after.outputs),
+                to_sequence=locked.sequence + len(transitions),
+                to_started_at=now if after.phase is ExecutionPhase.RUNNING else None,
+                to_ended_at=now if ended else None,
+                now=now,
+                **_prefixed(_error_columns(after.error)),
+            )
+            if ended:
+                tx.execute(_RELEASE, execution=name, epoch=lease.epoch)
+
+    def _take(self, tx: Transaction, execution: ExecutionId, now: int) -> Lease:
+        taken = tx.execute(_TAKE, **_of(execution), owner=self._owner, expires_at=now + LEASE_US).one()
+        return Lease(execution, taken.lease_epoch)
+
+
+def _write_node(tx: Transaction, execution: str, before: NodeState | None, node: NodeState, now: int) -> None:
+    started = now if node.phase is NodePhase.RUNNING else None
+    ended = now if node.phase in ENDED_NODE else None
+    moving = {
+        "phase": node.phase.value,
+        "attempts": len(node.attempts),
+        "outputs": _bytes(node.outputs),
+        **_error_columns(node.error),
+        "started_at": started,
+        "ended_at": ended,
+    }
+    if before is None:
+        fixed = {
+            "execution": execution,
+            "node_id": node.id,
+            "position": node.position,
+            "spec_node_id": node.spec_id,
+            "parent_id": node.frame,
+            "entity_kind": node.entity.kind,
+            "entity_name": node.entity.name,
+            "entity_version": node.entity.version,
+            "inputs": _bytes(node.inputs),
+            "created_at": now,
+            "updated_at": now,
+        }
+        tx.insert(_nodes, {**fixed, **moving})
+    else:
+        tx.execute(_STEP_NODE, of_execution=execution, of_node=node.id, now=now, **_prefixed(moving))
+    known = before.attempts if before else ()
+    for attempt in node.attempts:
+        if attempt.number >= len(known):
+            _insert_attempt(tx, execution, node.id, attempt, now)
+        elif known[attempt.number] is not attempt:
+            tx.execute(
+                _STEP_ATTEMPT,
+                of_execution=execution,
+                of_node=node.id,
+                of_attempt=attempt.number,
+                to_phase=attempt.phase.value,
+                now=now,
+                **_prefixed(_error_columns(attempt.error)),
+            )
+
+
+def _insert_attempt(tx: Transaction, execution: str, node_id: str, attempt: Attempt, now: int) -> None:
+    row = {
+        "execution": execution,
+        "node_id": node_id,
+        "attempt": attempt.number,
+        "phase": attempt.phase.value,
+        "handle": attempt.handle,
+        "outputs_uri": attempt.outputs_uri,
+        **_error_columns(attempt.error),
+        "created_at": now,
+        "updated_at": now,
+        "ended_at": None,
+    }
+    tx.insert(_attempts, row)
+
+
+def _of(execution: ExecutionId) -> Mapping[str, str]:
+    scope = execution.scope
+    return {"of_project": scope.project, "of_domain": scope.domain, "of_name": execution.name}
+
+
+def _prefixed(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {f"to_{name}": value for name, value in values.items()}
+
+
+def _id(row: Row[Any]) -> ExecutionId:
+    return ExecutionId(Scope(row.project, row.domain), row.name)
+
+
+def _error_columns(error: ExecutionError | None) -> Mapping[str, str | None]:
+    return {
+        "error_code": error.code if error else None,
+        "error_message": error.message if error else None,
+        "error_kind": error.kind.value if error else None,
+    }
+
+
+def _error(row: Row[Any]) -> ExecutionError | None:
+    return ExecutionError(row.error_code, row.error_message, ErrorKind(row.error_kind)) if row.error_kind else None
+
+
+def _bytes(values: literals_pb2.LiteralMap | None) -> bytes | None:
+    return None if values is None else values.SerializeToString(deterministic=True)
+
+
+def _literals(data: bytes | None) -> literals_pb2.LiteralMap | None:
+    return None if data is None else literals_pb2.LiteralMap.FromString(data)
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(row.attempt, AttemptPhase(row.phase), row.handle, row.outputs_uri, _error(row))
+
+
+def _node(row: Row[Any], attempts: tuple[Attempt, ...]) -> NodeState:
+    return NodeState(
+        row.node_id,
+        row.spec_node_id,
+        row.parent_id,
+        Entity(row.entity_kind, row.entity_name, row.entity_version),
+        row.position,
+        NodePhase(row.phase),
+        _literals(row.inputs),
+        _literals(row.outputs),
+        _error(row),
+        attempts,
+    )

@@ -1,0 +1,364 @@
+"""Runs executions: takes them, moves them step by step, and starts and ends the attempts of their tasks.
+
+One thread does all of it, from one queue: what runners report comes in from their threads. Every step is committed
+before anything follows from it, so a worker can be killed at any moment and another goes on at the last step:
+
+- An attempt's handle is stored before the attempt is let go. One that was not stored yet never runs.
+- Attempts that a worker left running are ended by the next one before it starts them again. They are LOST, which costs
+  the task none of its retries, unless they had come to their end by themselves: then their result counts.
+- A worker that has lost an execution to another one notices at its next write, which does nothing, and ends what it
+  still runs of it.
+
+To drain, a worker takes nothing and starts nothing any more, lets running attempts go on for a while, and then ends
+them as LOST and gives its executions back, so that the next worker goes on at once.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+
+from airspace_server.artifacts.store import ArtifactStore
+from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase
+from airspace_server.core.scope import ExecutionId, Scope
+from airspace_server.engine import graph
+from airspace_server.engine.outcome import Failed, Lost, Outcome, Succeeded, TimedOut
+from airspace_server.engine.plan import NotRunnableError, Plan, parse
+from airspace_server.engine.runners.base import AttemptSpec, RefusedError, Runner
+from airspace_server.engine.store import AbortAskedError, EngineStore, Lease, LeaseLostError, Loaded
+from airspace_server.storage.database import Database
+
+POLL_SECONDS: Final = 0.1
+"""How often a worker looks for executions to take and for those whose end was asked for."""
+RENEW_SECONDS: Final = 5.0
+"""How often a worker renews its leases; they last four times as long."""
+DRAIN_SECONDS: Final = 10.0
+"""How long attempts may go on when a worker is told to stop."""
+_ENDING_SECONDS: Final = 10.0
+"""How long a stopping worker waits for the reports of the attempts that it ends; longer than any runner needs."""
+_PLANS: Final = 64
+
+_log = logging.getLogger(__name__)
+
+
+def now_us() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+@dataclass(eq=False, slots=True)
+class _Held:
+    """An execution that this worker has leased."""
+
+    lease: Lease
+    loaded: Loaded
+    plan: Plan
+    state: graph.State
+    running: set[str] = field(default_factory=set)
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    """An attempt that this worker has let go. `deadline` is on the monotonic clock."""
+
+    held: _Held
+    node_id: str
+    number: int
+    deadline: float | None
+    ended: bool = False
+    timed_out: bool = False
+
+
+class Worker:
+    """Runs executions of one database with one runner, up to `slots` attempts at once.
+
+    `owner` is the worker's name in leases. `drain` is in seconds. `checkpoint` is called with the name of each point
+    at which a crash is a case of its own; `clock` gives microseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        artifacts: ArtifactStore,
+        runner: Runner,
+        *,
+        owner: str,
+        slots: int,
+        drain: float = DRAIN_SECONDS,
+        clock: Callable[[], int] = now_us,
+        checkpoint: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._store = EngineStore(database, owner)
+        self._artifacts = artifacts
+        self._runner = runner
+        self._slots = slots
+        self._drain = drain
+        self._clock = clock
+        self._checkpoint = checkpoint
+        self._plan = lru_cache(_PLANS)(self._read_plan)  # compiled workflows never change
+        self._held: dict[ExecutionId, _Held] = {}
+        self._attempts: dict[str, _Running] = {}
+        self._reports: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, then drain."""
+        renew_at = time.monotonic() + RENEW_SECONDS
+        poll_at = 0.0
+        until: float | None = None
+        while until is None or (self._held and time.monotonic() < until):
+            now = time.monotonic()
+            if stop.is_set() and until is None:
+                until = now + self._drain
+            if now >= renew_at:
+                self._guarded(self._renew)
+                renew_at = now + RENEW_SECONDS
+            if now >= poll_at:
+                self._guarded(partial(self._poll, takes=until is None))
+                poll_at = now + POLL_SECONDS
+            self._end_overdue(now)
+            if until is None:
+                self._fill_slots()
+            else:
+                self._give_back()
+            held = len(self._held)
+            self._take_reports(max(0.0, poll_at - time.monotonic()))
+            if len(self._held) < held:
+                poll_at = 0.0  # there is room for another one
+        self._end_all()
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do what can be done again later; a database that is away for a moment is no reason to stop."""
+        try:
+            act()
+        except DBAPIError:
+            _log.warning("the database does not answer; trying again", exc_info=True)
+
+    # --- executions
+
+    def _poll(self, *, takes: bool) -> None:
+        """Notice what changed outside. A worker holds no more executions than it has slots, so that each gets one."""
+        room = max(0, self._slots - len(self._held)) if takes else 0
+        polled = self._store.poll(self._clock(), wants_more=room > 0)
+        for execution in polled.aborting:
+            held = self._held.get(execution)
+            if held and held.state.phase is not ExecutionPhase.ABORTING:
+                self._apply(held, graph.Aborted())
+        if polled.open and takes:
+            leases = self._store.lease(self._clock(), room)
+            self._checkpoint("leased")
+            for lease in leases:
+                self._take(lease)
+
+    def _take(self, lease: Lease) -> None:
+        """Load an execution and bring it to where it can go on."""
+        if before := self._held.get(lease.execution):
+            self._drop(before)  # our own lease had expired
+        try:
+            loaded = self._store.load(lease)
+            outcomes = self._reap(loaded.state)
+        except Exception:
+            # What a worker left may still run: nobody may go on before that is known to be over.
+            _log.exception("%s could not be taken over; it is tried again when its lease ends", lease.execution)
+            return
+        held = self._held[lease.execution] = _Held(lease, loaded, Plan({}, {}, {}), loaded.state)
+        try:
+            held.plan = self._plan(lease.execution.scope, loaded.workflow)
+        except NotRunnableError as error:
+            self._refuse(held, ExecutionError("NOT_RUNNABLE", str(error), ErrorKind.USER))
+        except DBAPIError:
+            _log.warning("%s could not be read; it is tried again when its lease ends", lease.execution, exc_info=True)
+            self._drop(held)
+        aborting = loaded.state.phase is ExecutionPhase.ABORTING
+        queued = loaded.state.phase is ExecutionPhase.QUEUED
+        first: list[graph.Event] = [graph.Aborted()] if aborting else [graph.Begun()] if queued else []
+        for event in (*first, *outcomes):
+            self._apply(held, event)
+
+    def _reap(self, state: graph.State) -> list[graph.Event]:
+        """Make sure that nothing runs of the attempts that another worker left, and find out what became of them."""
+        events: list[graph.Event] = []
+        for node in state.nodes.values():
+            if attempt := node.running:
+                outcome = self._runner.reap(attempt.handle) if attempt.handle else None
+                events.append(graph.AttemptEnded(node.id, attempt.number, outcome or Lost(_LOST)))
+        return events
+
+    def _read_plan(self, scope: Scope, workflow: tuple[str, str]) -> Plan:
+        return parse(self._store.closure(scope, workflow))
+
+    def _renew(self) -> None:
+        lost = self._store.renew([held.lease for held in self._held.values()], self._clock()) if self._held else ()
+        for lease in lost:
+            self._drop(self._held[lease.execution])
+
+    def _give_back(self) -> None:
+        """While draining: let other workers have the executions of which nothing runs here any more."""
+        for held in [one for one in self._held.values() if not one.running]:
+            del self._held[held.lease.execution]
+            self._guarded(partial(self._store.release, held.lease))
+
+    def _drop(self, held: _Held) -> None:
+        """Let go of an execution that is another worker's now, or whose stored state is not known any more."""
+        self._held.pop(held.lease.execution, None)
+        for handle in held.running:
+            self._end(handle)
+
+    # --- steps
+
+    def _apply(self, held: _Held, event: graph.Event) -> bool:
+        """Bring an event into the state and store it; tell whether it is in. The end that was asked for goes first."""
+        if self._held.get(held.lease.execution) is not held:
+            return False
+        try:
+            step = graph.apply(held.plan, held.state, event)
+        except Exception:
+            _log.exception("%s came to a state that cannot be", held.lease.execution)
+            self._refuse(held, _FAULT)
+            return False
+        try:
+            return self._commit(held, step)
+        except AbortAskedError:
+            self._apply(held, graph.Aborted())
+            return isinstance(event, graph.AttemptEnded) and self._apply(held, event)
+
+    def _refuse(self, held: _Held, error: ExecutionError) -> None:
+        """Fail an execution that cannot go on."""
+        for handle in held.running:
+            self._end(handle)
+        try:
+            self._commit(held, graph.refuse(held.state, error))
+        except AbortAskedError:
+            self._commit(held, graph.refuse(replace(held.state, phase=ExecutionPhase.ABORTING), error))
+
+    def _commit(self, held: _Held, step: graph.Step) -> bool:
+        """Store a step and tell whether it is; if not, the execution is let go. Raises AbortAskedError."""
+        self._checkpoint("before commit")
+        try:
+            self._store.commit(held.lease, held.state, step, self._clock())
+        except LeaseLostError:
+            _log.warning("%s was taken by another worker", held.lease.execution)
+            self._drop(held)
+            return False
+        except DBAPIError:
+            _log.warning("%s: a step could not be stored; it is done again", held.lease.execution, exc_info=True)
+            self._drop(held)
+            return False
+        self._checkpoint("after commit")
+        held.state = step.state
+        for _, attempt in graph.surplus(held.plan, held.state):
+            self._end(attempt.handle)
+        if held.state.phase in ENDED_EXECUTION:
+            self._held.pop(held.lease.execution, None)
+        return True
+
+    # --- attempts
+
+    def _fill_slots(self) -> None:
+        """Start what waits: each slot goes to the execution that has the fewest attempts running."""
+        while len(self._attempts) < self._slots:
+            ready = [
+                (held, node_id) for held in self._held.values() if (node_id := next(graph.waiting(held.state), ""))
+            ]
+            if not ready:
+                return
+            self._start(*min(ready, key=lambda one: len(one[0].running)))
+
+    def _start(self, held: _Held, node_id: str) -> None:
+        node, number = held.plan.nodes[node_id], len(held.state.nodes[node_id].attempts)
+        try:
+            prepared = self._runner.prepare(self._spec(held, node_id, number))
+        except RefusedError as refused:
+            self._not_started(held, node_id, number, refused.outcome)
+            return
+        except Exception:
+            _log.exception("%s: attempt %d of %s could not be prepared", held.lease.execution, number, node_id)
+            self._not_started(held, node_id, number, Failed(_NOT_STARTED, retryable=True))
+            return
+        self._checkpoint("prepared")
+        handle = prepared.handle
+        if not self._apply(held, graph.AttemptStarted(node_id, handle, prepared.outputs_uri)):
+            self._runner.end(handle)
+            return
+        self._checkpoint("recorded")
+        deadline = time.monotonic() + node.timeout_us / 1e6 if node.timeout_us else None
+        self._attempts[handle] = _Running(held, node_id, number, deadline)
+        held.running.add(handle)
+        self._runner.release(handle, lambda outcome: self._reports.put((handle, outcome)))
+        self._checkpoint("released")
+
+    def _not_started(self, held: _Held, node_id: str, number: int, outcome: Failed) -> None:
+        if self._apply(held, graph.AttemptStarted(node_id, "", "")):
+            self._apply(held, graph.AttemptEnded(node_id, number, outcome))
+
+    def _spec(self, held: _Held, node_id: str, number: int) -> AttemptSpec:
+        state, execution, loaded = held.state.nodes[node_id], held.lease.execution, held.loaded
+        if state.inputs is None:
+            raise graph.IllegalEventError(f"{node_id} waits without inputs")
+
+        def raw_data(attempt: int) -> str:
+            return self._artifacts.prefix(execution.scope, "data", execution.name, node_id, str(attempt))
+
+        return AttemptSpec(
+            execution,
+            loaded.workflow[0],
+            loaded.launch_plan,
+            node_id,
+            number,
+            held.plan.task(held.plan.nodes[node_id]),
+            state.inputs,
+            raw_data(number),
+            raw_data(number - 1) if number else None,
+            {pair.key: pair.value for pair in loaded.spec.envs.values},
+        )
+
+    def _end(self, handle: str) -> None:
+        running = self._attempts.get(handle)
+        if running and not running.ended:
+            running.ended = True
+            self._runner.end(handle)
+
+    def _end_overdue(self, now: float) -> None:
+        for handle, running in self._attempts.items():
+            if running.deadline is not None and running.deadline <= now and not running.ended:
+                running.timed_out = True
+                self._end(handle)
+
+    def _take_reports(self, seconds: float) -> None:
+        """Wait for a report, and take all that are there."""
+        try:
+            report = self._reports.get(timeout=seconds)
+            while True:
+                self._report(*report)
+                report = self._reports.get_nowait()
+        except queue.Empty:
+            return
+
+    def _report(self, handle: str, outcome: Outcome) -> None:
+        self._checkpoint("reported")
+        running = self._attempts.pop(handle)
+        running.held.running.discard(handle)
+        if running.timed_out and not isinstance(outcome, Succeeded):
+            timeout = running.held.plan.nodes[running.node_id].timeout_us / 1e6
+            text = f"the attempt was ended after its timeout of {timeout:g} s"
+            outcome = TimedOut(ExecutionError("TIMED_OUT", text, ErrorKind.USER))
+        self._apply(running.held, graph.AttemptEnded(running.node_id, running.number, outcome))
+
+    def _end_all(self) -> None:
+        """End what still runs, record it as lost and give the executions back."""
+        for handle in list(self._attempts):
+            self._end(handle)
+        until = time.monotonic() + _ENDING_SECONDS
+        while self._attempts and time.monotonic() < until:
+            self._take_reports(POLL_SECONDS)
+        self._give_back()
+
+
+_LOST: Final = ExecutionError("LOST", "the worker that ran the attempt went away", ErrorKind.SYSTEM)
+_NOT_STARTED: Final = ExecutionError("NOT_STARTED", "the attempt could not be prepared", ErrorKind.SYSTEM)
+_FAULT: Final = ExecutionError("ENGINE_FAULT", "the engine cannot go on with this execution", ErrorKind.SYSTEM)

@@ -1,0 +1,499 @@
+"""Flyte's front door of the execution wing: the methods of flyteidl's services about executions and their data.
+
+The use cases are those of the native front door. What clients rely on is in the comments where it is not plain: which
+fields must be unset, which must be there, and what an answer's shape makes flytekit do.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flyteidl.admin import (
+    common_pb2,
+    execution_pb2,
+    node_execution_pb2,
+    task_execution_pb2,
+)
+from flyteidl.core import execution_pb2 as core_execution_pb2
+from flyteidl.core import identifier_pb2, literals_pb2
+from flyteidl.service import dataproxy_pb2
+from google.protobuf.duration_pb2 import Duration
+from sqlalchemy import Row, bindparam, select
+
+from airspace_server.access.call import Call
+from airspace_server.access.messages import timestamp
+from airspace_server.core import names
+from airspace_server.core.clock import Clock
+from airspace_server.core.errors import ApiError, Reason, invalid_field
+from airspace_server.core.execution import (
+    ENDED_EXECUTION,
+    AttemptPhase,
+    ErrorKind,
+    ExecutionError,
+    ExecutionPhase,
+    NodePhase,
+)
+from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.execution.launch import Launch, Launcher, LaunchPlanRef, TaskRef
+from airspace_server.execution.store import (
+    ATTEMPTS,
+    EXECUTIONS,
+    LIGHT,
+    NODE_LIGHT,
+    NODES,
+    Execution,
+    Executions,
+    error_of,
+    from_row,
+)
+from airspace_server.flyte.identifiers import entity_id, execution_id, execution_identifier, identifier
+from airspace_server.flyte.listing import Field, Listing, coded, fetch, microseconds
+from airspace_server.storage.database import Database, scoped
+from airspace_server.storage.paging import Pager
+
+_PHASES: Final[Mapping[ExecutionPhase, Any]] = {
+    phase: core_execution_pb2.WorkflowExecution.Phase.Value(phase.value) for phase in ExecutionPhase
+}
+_NODE_PHASES: Final[Mapping[NodePhase, Any]] = {
+    phase: core_execution_pb2.NodeExecution.Phase.Value(phase.value) for phase in NodePhase
+}
+_ATTEMPT_PHASES: Final[Mapping[AttemptPhase, Any]] = {
+    AttemptPhase.RUNNING: core_execution_pb2.TaskExecution.RUNNING,
+    AttemptPhase.SUCCEEDED: core_execution_pb2.TaskExecution.SUCCEEDED,
+    AttemptPhase.FAILED: core_execution_pb2.TaskExecution.FAILED,
+    AttemptPhase.ABORTED: core_execution_pb2.TaskExecution.ABORTED,
+    AttemptPhase.TIMED_OUT: core_execution_pb2.TaskExecution.FAILED,  # Flyte's attempts know no timeout
+    AttemptPhase.LOST: core_execution_pb2.TaskExecution.FAILED,
+}
+_KINDS: Final = {
+    ErrorKind.USER: core_execution_pb2.ExecutionError.USER,
+    ErrorKind.SYSTEM: core_execution_pb2.ExecutionError.SYSTEM,
+}
+_STATES: Final = {"0": "ACTIVE", "1": "ARCHIVED", "EXECUTION_ACTIVE": "ACTIVE", "EXECUTION_ARCHIVED": "ARCHIVED"}
+_LISTED_ERROR: Final = 100  # characters of an error in a list, as the reference has it
+
+_EXECUTION_LIST: Final = Listing(
+    {
+        "execution_project": Field(EXECUTIONS.c.project),
+        "execution_domain": Field(EXECUTIONS.c.domain),
+        "execution_name": Field(EXECUTIONS.c.name),
+        "name": Field(EXECUTIONS.c.name),
+        "phase": Field(EXECUTIONS.c.phase),
+        "user": Field(EXECUTIONS.c.principal),
+        "error_code": Field(EXECUTIONS.c.error_code, optional=""),
+        "error_kind": Field(EXECUTIONS.c.error_kind, optional=""),
+        "abort_cause": Field(EXECUTIONS.c.abort_cause, optional=""),
+        "state": Field(EXECUTIONS.c.state, coded(_STATES)),
+        "created_at": Field(EXECUTIONS.c.created_at, microseconds),
+        "execution_created_at": Field(EXECUTIONS.c.created_at, microseconds),
+        "updated_at": Field(EXECUTIONS.c.updated_at, microseconds),
+        "execution_updated_at": Field(EXECUTIONS.c.updated_at, microseconds),
+        "started_at": Field(EXECUTIONS.c.started_at, microseconds, optional=0),
+    },
+    (EXECUTIONS.c.name,),
+    {
+        "launch_plan.name": Field(EXECUTIONS.c.launch_plan_name),
+        "launch_plan.version": Field(EXECUTIONS.c.launch_plan_version),
+        "workflow.name": Field(EXECUTIONS.c.workflow_name),
+        "workflow.version": Field(EXECUTIONS.c.workflow_version),
+        "task.name": Field(EXECUTIONS.c.task_name),
+        "task.version": Field(EXECUTIONS.c.task_version),
+    },
+)
+_NODE_LIST: Final = Listing(
+    {
+        "node_id": Field(NODES.c.node_id),
+        "phase": Field(NODES.c.phase),
+        "created_at": Field(NODES.c.created_at, microseconds),
+        "updated_at": Field(NODES.c.updated_at, microseconds),
+        "started_at": Field(NODES.c.started_at, microseconds, optional=0),
+        "position": Field(NODES.c.position, int),
+    },
+    (NODES.c.position, NODES.c.node_id),
+)
+_ATTEMPT_LIST: Final = Listing(
+    {
+        "retry_attempt": Field(ATTEMPTS.c.attempt, int),
+        "phase": Field(ATTEMPTS.c.phase),
+        "created_at": Field(ATTEMPTS.c.created_at, microseconds),
+        "updated_at": Field(ATTEMPTS.c.updated_at, microseconds),
+    },
+    (ATTEMPTS.c.attempt,),
+)
+_FLYTE_URL: Final = re.compile(
+    r"flyte://v1/(?P<project>[^/]+)/(?P<domain>[^/]+)/(?P<execution>[^/]+)/(?P<node>[^/]+)"
+    r"(?:/(?P<attempt>[0-9]{1,4}))?/(?P<part>[iod])(?:/(?P<name>[^/]+))?"
+)
+
+
+def scope_of_flyte_url(url: str) -> Scope:
+    """Tell which scope a flyte:// URL lies in. Raises INVALID_FIELD for what is no such URL."""
+    found = _flyte_url(url)
+    return Scope(found["project"], found["domain"])
+
+
+def _flyte_url(url: str) -> Mapping[str, str]:
+    match = _FLYTE_URL.fullmatch(url)
+    if match is None:
+        raise invalid_field(
+            "flyte_url", "must be flyte://v1/PROJECT/DOMAIN/EXECUTION/NODE[/ATTEMPT]/(i|o|d)[/NAME] of this server"
+        )
+    return {key: value or "" for key, value in match.groupdict().items()}
+
+
+class ExecutionFlyte:
+    """Serves executions, their nodes, attempts and data to Flyte's clients."""
+
+    def __init__(
+        self, database: Database, launcher: Launcher, executions: Executions, pager: Pager, clock: Clock
+    ) -> None:
+        self._database = database
+        self._launcher = launcher
+        self._executions = executions
+        self._pager = pager
+        self._clock = clock
+
+    # --- executions
+
+    def CreateExecution(
+        self, request: execution_pb2.ExecutionCreateRequest, call: Call
+    ) -> execution_pb2.ExecutionCreateResponse:
+        """Launch a launch plan or a task."""
+        scope = _scope(request.project, request.domain)
+        if request.name:
+            _require(names.execution(request.name), "name")
+        launched = request.spec.launch_plan
+        is_task = launched.resource_type == identifier_pb2.TASK
+        kind = identifier_pb2.TASK if is_task else identifier_pb2.LAUNCH_PLAN
+        target = entity_id(launched, kind, "spec.launch_plan")
+        if target.scope != scope:
+            raise ApiError(
+                Reason.FOREIGN_REFERENCE,
+                f"spec.launch_plan is in {target.scope}, the execution in {scope}",
+                {"reference": str(target.scope), "scope": str(scope)},
+                "spec.launch_plan",
+            )
+        if request.spec.raw_output_data_config.output_location_prefix:
+            raise invalid_field(
+                "spec.raw_output_data_config.output_location_prefix", "cannot be set: outputs stay in their own scope"
+            )
+        launch = Launch(
+            scope,
+            TaskRef(target.name, target.version) if is_task else LaunchPlanRef(target.name, target.version),
+            call.principal.member,
+            name=request.name,
+            # flytekit sends `inputs`; `spec.inputs` is what older clients send.
+            inputs=request.inputs if request.inputs.literals else request.spec.inputs,
+            labels=dict(request.spec.labels.values),
+            spec=request.spec,
+        )
+        return _created(self._launcher.launch(launch))
+
+    def RelaunchExecution(
+        self, request: execution_pb2.ExecutionRelaunchRequest, call: Call
+    ) -> execution_pb2.ExecutionCreateResponse:
+        """Launch once more what an execution launched, with the inputs that were given then, as the caller of now."""
+        source = self._executions.get(execution_id(request.id))
+        if request.name:
+            _require(names.execution(request.name), "name")
+        spec = execution_pb2.ExecutionSpec.FromString(source.spec)
+        spec.overwrite_cache = request.overwrite_cache
+        target: LaunchPlanRef | TaskRef
+        if source.launch_plan is not None:
+            target = LaunchPlanRef(source.launch_plan.name, source.launch_plan.version)
+        else:
+            task = _ran(source)
+            target = TaskRef(task.name, task.version)
+        launch = Launch(
+            source.id.scope,
+            target,
+            call.principal.member,
+            name=request.name,
+            inputs=literals_pb2.LiteralMap.FromString(self._executions.data(source.id).given),
+            labels=source.labels,
+            spec=spec,
+            mode=execution_pb2.ExecutionMetadata.RELAUNCH,
+            source=source.id.name,
+        )
+        return _created(self._launcher.launch(launch))
+
+    def GetExecution(self, request: execution_pb2.WorkflowExecutionGetRequest, _call: Call) -> execution_pb2.Execution:
+        """Return an execution."""
+        return _execution(self._executions.get(execution_id(request.id)))
+
+    def UpdateExecution(
+        self, request: execution_pb2.ExecutionUpdateRequest, _call: Call
+    ) -> execution_pb2.ExecutionUpdateResponse:
+        """Archive the record of an execution, or take it back into the lists."""
+        if request.state not in (execution_pb2.EXECUTION_ACTIVE, execution_pb2.EXECUTION_ARCHIVED):
+            raise invalid_field("state", "must be EXECUTION_ACTIVE or EXECUTION_ARCHIVED")
+        self._executions.set_archived(
+            execution_id(request.id), archived=request.state == execution_pb2.EXECUTION_ARCHIVED
+        )
+        return execution_pb2.ExecutionUpdateResponse()
+
+    def GetExecutionData(
+        self, request: execution_pb2.WorkflowExecutionGetDataRequest, _call: Call
+    ) -> execution_pb2.WorkflowExecutionGetDataResponse:
+        """Return inputs and outputs in full; there are no URLs, since they are stored with the execution."""
+        data = self._executions.data(execution_id(request.id))
+        return execution_pb2.WorkflowExecutionGetDataResponse(
+            full_inputs=_literals(data.inputs), full_outputs=_literals(data.outputs)
+        )
+
+    def ListExecutions(self, request: common_pb2.ResourceListRequest, _call: Call) -> execution_pb2.ExecutionList:
+        """List executions; archived records only when a filter asks about the state."""
+        scope = _scope(request.id.project, request.id.domain, "id.")
+        statement = select(*LIGHT).where(scoped(EXECUTIONS))
+        if not re.search(r"\((?:execution\.)?state,", request.filters):
+            statement = statement.where(EXECUTIONS.c.state == "ACTIVE")
+        with self._database.read(scope) as tx:
+            rows, token = fetch(
+                tx,
+                self._pager,
+                statement,
+                _EXECUTION_LIST,
+                list_name=f"executions {scope}",
+                limit=request.limit,
+                token=request.token,
+                filters=request.filters,
+                sort_by=request.sort_by,
+            )
+        executions = [_execution(from_row(row)) for row in rows]
+        for execution in executions:
+            if execution.closure.WhichOneof("output_result") == "error":
+                execution.closure.error.message = execution.closure.error.message[:_LISTED_ERROR]
+        return execution_pb2.ExecutionList(executions=executions, token=token)
+
+    def TerminateExecution(
+        self, request: execution_pb2.ExecutionTerminateRequest, call: Call
+    ) -> execution_pb2.ExecutionTerminateResponse:
+        """Ask for the end of an execution."""
+        _require("must not contain a NUL character" if "\0" in request.cause else None, "cause")
+        self._executions.terminate(execution_id(request.id), cause=request.cause, principal=call.principal.member)
+        return execution_pb2.ExecutionTerminateResponse()
+
+    # --- nodes
+
+    def ListNodeExecutions(
+        self, request: node_execution_pb2.NodeExecutionListRequest, _call: Call
+    ) -> node_execution_pb2.NodeExecutionList:
+        """List the nodes of one level: those at the top, or with unique_parent_id those inside that node."""
+        execution = execution_id(request.workflow_execution_id, "workflow_execution_id")
+        statement = select(*NODE_LIGHT).where(
+            scoped(NODES), NODES.c.execution == bindparam("own_name"), NODES.c.parent_id == bindparam("parent")
+        )
+        with self._database.read(execution.scope) as tx:
+            found = self._executions.read(tx, execution)
+            rows, token = fetch(
+                tx,
+                self._pager,
+                statement,
+                _NODE_LIST,
+                list_name=f"nodes {execution} {request.unique_parent_id}",
+                limit=request.limit,
+                token=request.token,
+                filters=request.filters,
+                sort_by=request.sort_by,
+                default_sort="position",
+                ascending=True,
+                own_name=execution.name,
+                parent=request.unique_parent_id,
+            )
+        return node_execution_pb2.NodeExecutionList(node_executions=[_node(found.id, row) for row in rows], token=token)
+
+    def GetNodeExecution(
+        self, request: node_execution_pb2.NodeExecutionGetRequest, _call: Call
+    ) -> node_execution_pb2.NodeExecution:
+        """Return a node."""
+        execution, node = _node_id(request.id, "id")
+        return _node(execution, self._executions.node(execution, node))
+
+    def GetNodeExecutionData(
+        self, request: node_execution_pb2.NodeExecutionGetDataRequest, _call: Call
+    ) -> node_execution_pb2.NodeExecutionGetDataResponse:
+        """Return a node's inputs and outputs in full."""
+        execution, node = _node_id(request.id, "id")
+        row = self._executions.node_data(execution, node)
+        return node_execution_pb2.NodeExecutionGetDataResponse(
+            full_inputs=_literals(row.inputs), full_outputs=_literals(row.outputs)
+        )
+
+    # --- attempts
+
+    def ListTaskExecutions(
+        self, request: task_execution_pb2.TaskExecutionListRequest, _call: Call
+    ) -> task_execution_pb2.TaskExecutionList:
+        """List the attempts of a node's task."""
+        execution, node = _node_id(request.node_execution_id, "node_execution_id")
+        owner = self._executions.node(execution, node)
+        statement = select(ATTEMPTS).where(
+            scoped(ATTEMPTS), ATTEMPTS.c.execution == bindparam("own_name"), ATTEMPTS.c.node_id == bindparam("node")
+        )
+        with self._database.read(execution.scope) as tx:
+            rows, token = fetch(
+                tx,
+                self._pager,
+                statement,
+                _ATTEMPT_LIST,
+                list_name=f"attempts {execution} {node}",
+                limit=request.limit,
+                token=request.token,
+                filters=request.filters,
+                sort_by=request.sort_by,
+                default_sort="retry_attempt",
+                ascending=True,
+                own_name=execution.name,
+                node=node,
+            )
+        return task_execution_pb2.TaskExecutionList(
+            task_executions=[_attempt(execution, owner, row) for row in rows], token=token
+        )
+
+    def GetTaskExecution(
+        self, request: task_execution_pb2.TaskExecutionGetRequest, _call: Call
+    ) -> task_execution_pb2.TaskExecution:
+        """Return one attempt."""
+        execution, owner, row = self._of_attempt(request.id)
+        return _attempt(execution, owner, row)
+
+    def GetTaskExecutionData(
+        self, request: task_execution_pb2.TaskExecutionGetDataRequest, _call: Call
+    ) -> task_execution_pb2.TaskExecutionGetDataResponse:
+        """Return an attempt's inputs, and outputs if it is the one that succeeded.
+
+        flytekit treats NOT_FOUND here as fatal, also for a failed attempt: what exists is answered, empty if need be.
+        """
+        execution, owner, row = self._of_attempt(request.id)
+        data = self._executions.node_data(execution, owner.node_id)
+        succeeded = AttemptPhase(row.phase) is AttemptPhase.SUCCEEDED
+        return task_execution_pb2.TaskExecutionGetDataResponse(
+            full_inputs=_literals(data.inputs), full_outputs=_literals(data.outputs if succeeded else None)
+        )
+
+    def _of_attempt(self, id_: identifier_pb2.TaskExecutionIdentifier) -> tuple[ExecutionId, Row[Any], Row[Any]]:
+        execution, node = _node_id(id_.node_execution_id, "id.node_execution_id")
+        owner = self._executions.node(execution, node)
+        return execution, owner, self._executions.attempt(execution, node, id_.retry_attempt)
+
+    # --- data by URL (flyteidl.service.DataProxyService)
+
+    def GetData(self, request: dataproxy_pb2.GetDataRequest, _call: Call) -> dataproxy_pb2.GetDataResponse:
+        """Return inputs or outputs of a node, all or one by name."""
+        parts = _flyte_url(request.flyte_url)
+        execution = ExecutionId(_scope(parts["project"], parts["domain"], "flyte_url "), parts["execution"])
+        if parts["part"] == "d":
+            raise ApiError(Reason.NOT_IMPLEMENTED, "decks are not served yet")
+        if parts["attempt"]:
+            self._executions.attempt(execution, parts["node"], int(parts["attempt"]))
+        data = self._executions.node_data(execution, parts["node"])
+        literals = _literals(data.inputs if parts["part"] == "i" else data.outputs)
+        if not parts["name"]:
+            return dataproxy_pb2.GetDataResponse(literal_map=literals)
+        if parts["name"] not in literals.literals:
+            raise invalid_field("flyte_url", f"names {parts['name']!r}, which is not there")
+        return dataproxy_pb2.GetDataResponse(literal=literals.literals[parts["name"]])
+
+
+def _require(problem: str | None, path: str) -> None:
+    if problem:
+        raise invalid_field(path, problem)
+
+
+def _scope(project: str, domain: str, prefix: str = "") -> Scope:
+    _require(names.project(project), f"{prefix}project")
+    _require(names.domain(domain), f"{prefix}domain")
+    return Scope(project, domain)
+
+
+def _node_id(message: identifier_pb2.NodeExecutionIdentifier, path: str) -> tuple[ExecutionId, str]:
+    _require(names.entity(message.node_id), f"{path}.node_id")
+    return execution_id(message.execution_id, f"{path}.execution_id"), message.node_id
+
+
+def _created(execution: ExecutionId) -> execution_pb2.ExecutionCreateResponse:
+    return execution_pb2.ExecutionCreateResponse(id=execution_identifier(execution))
+
+
+def _literals(serialized: bytes | None) -> literals_pb2.LiteralMap:
+    return literals_pb2.LiteralMap() if serialized is None else literals_pb2.LiteralMap.FromString(serialized)
+
+
+def _error(error: ExecutionError) -> core_execution_pb2.ExecutionError:
+    return core_execution_pb2.ExecutionError(code=error.code, message=error.message, kind=_KINDS[error.kind])
+
+
+def _duration(started_at: int | None, ended_at: int | None) -> Duration:
+    duration = Duration()
+    if started_at is not None and ended_at is not None:
+        duration.FromMicroseconds(ended_at - started_at)
+    return duration
+
+
+def _ran(execution: Execution) -> EntityId:
+    """Return the task that an execution without a launch plan runs; the table's check holds that there is one."""
+    if execution.task is None:
+        raise RuntimeError(f"{execution.id} runs neither a launch plan nor a task")
+    return execution.task
+
+
+def _execution(execution: Execution) -> execution_pb2.Execution:
+    message = execution_pb2.Execution(
+        id=execution_identifier(execution.id), spec=execution_pb2.ExecutionSpec.FromString(execution.spec)
+    )
+    closure = message.closure
+    closure.phase = _PHASES[execution.phase]
+    closure.created_at.CopyFrom(timestamp(execution.created_at))
+    closure.updated_at.CopyFrom(timestamp(execution.updated_at))
+    closure.started_at.CopyFrom(timestamp(execution.started_at or execution.created_at))
+    closure.duration.CopyFrom(_duration(execution.started_at, execution.ended_at))
+    closure.state_change_details.state = (
+        execution_pb2.EXECUTION_ARCHIVED if execution.archived else execution_pb2.EXECUTION_ACTIVE
+    )
+    if execution.workflow is not None:
+        closure.workflow_id.CopyFrom(identifier(execution.workflow, identifier_pb2.WORKFLOW))
+    # flytekit takes an error that is present, even an empty one, for failure; and closure.outputs must stay unset.
+    if execution.phase in ENDED_EXECUTION and execution.error is not None:
+        closure.error.CopyFrom(_error(execution.error))
+    elif execution.abort_principal is not None:
+        closure.abort_metadata.cause = execution.abort_cause or ""
+        closure.abort_metadata.principal = execution.abort_principal
+    return message
+
+
+def _node(execution: ExecutionId, row: Row[Any]) -> node_execution_pb2.NodeExecution:
+    message = node_execution_pb2.NodeExecution()
+    message.id.node_id = row.node_id
+    message.id.execution_id.CopyFrom(execution_identifier(execution))
+    message.metadata.spec_node_id = row.spec_node_id
+    # Only a sub-workflow's node has children to list; true on any other makes flytekit's wait fail.
+    message.metadata.is_parent_node = row.entity_kind == "WORKFLOW"
+    closure = message.closure
+    closure.phase = _NODE_PHASES[NodePhase(row.phase)]
+    closure.created_at.CopyFrom(timestamp(row.created_at))
+    closure.updated_at.CopyFrom(timestamp(row.updated_at))
+    closure.started_at.CopyFrom(timestamp(row.started_at or row.created_at))
+    closure.duration.CopyFrom(_duration(row.started_at, row.ended_at))
+    error = error_of(row)
+    if error is not None:
+        closure.error.CopyFrom(_error(error))
+    return message
+
+
+def _attempt(execution: ExecutionId, node: Row[Any], row: Row[Any]) -> task_execution_pb2.TaskExecution:
+    message = task_execution_pb2.TaskExecution()
+    task = EntityId(execution.scope, node.entity_name, node.entity_version)
+    message.id.task_id.CopyFrom(identifier(task, identifier_pb2.TASK))
+    message.id.node_execution_id.node_id = row.node_id
+    message.id.node_execution_id.execution_id.CopyFrom(execution_identifier(execution))
+    message.id.retry_attempt = row.attempt
+    closure = message.closure
+    closure.phase = _ATTEMPT_PHASES[AttemptPhase(row.phase)]
+    closure.created_at.CopyFrom(timestamp(row.created_at))
+    closure.updated_at.CopyFrom(timestamp(row.updated_at))
+    closure.started_at.CopyFrom(timestamp(row.created_at))
+    closure.duration.CopyFrom(_duration(row.created_at, row.ended_at))
+    error = error_of(row)
+    if error is not None:
+        closure.error.CopyFrom(_error(error))
+    return message

@@ -1,0 +1,255 @@
+"""Launching: from a launch plan or a task and the given inputs to a stored execution.
+
+All that can fail is looked at before the first row is written, and the row, its first transition and the check that the
+project is active are one transaction. Nothing runs before it is committed; what is committed is never lost.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flyteidl.admin import execution_pb2
+from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
+
+from airspace_server.core import names
+from airspace_server.core.clock import Clock
+from airspace_server.core.errors import ApiError, Reason, invalid_field
+from airspace_server.core.execution import ExecutionPhase
+from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.execution.catalog import Catalog
+from airspace_server.flyte.identifiers import identifier
+from airspace_server.flyte.literals import merge_inputs, to_literals
+from airspace_server.flyte.runnable import first_unrunnable
+from airspace_server.flyte.single_task import single_task_workflow, task_inputs
+from airspace_server.storage.database import Database, Transaction
+from airspace_server.storage.projects import require_active
+from airspace_server.storage.tables import ExecutionRow, TransitionRow, table
+
+_EXECUTIONS: Final = table(ExecutionRow)
+_TRANSITIONS: Final = table(TransitionRow)
+_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # no vowels, so that no name is a word
+_NAME_LENGTH: Final = 19
+MAX_INPUTS: Final = 2 * 1024 * 1024
+"""Most bytes that the inputs of an execution may have: they are stored with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlanRef:
+    """What to launch: a launch plan by name, of a version or the active one."""
+
+    name: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRef:
+    """What to launch: one task alone."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A launch as it was asked for.
+
+    `inputs` are literals, or JSON values that are brought to the types of the launch plan. `spec` carries what Flyte's
+    clients say beside them; principal, mode and the launched id in it are set here, whatever the client sent.
+    """
+
+    scope: Scope
+    target: LaunchPlanRef | TaskRef
+    principal: str
+    name: str = ""
+    inputs: literals_pb2.LiteralMap | Mapping[str, object] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    spec: execution_pb2.ExecutionSpec | None = None
+    mode: execution_pb2.ExecutionMetadata.ExecutionMode = execution_pb2.ExecutionMetadata.MANUAL
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A launch that nothing is wrong with; `row` is what it will be stored as."""
+
+    id: ExecutionId
+    named: bool
+    row: Mapping[str, Any]
+
+
+class Launcher:
+    """Launches executions. Authorization has happened before any of this is called."""
+
+    def __init__(self, database: Database, catalog: Catalog, clock: Clock) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._clock = clock
+
+    def prepare(self, launch: Launch) -> Prepared:
+        """Resolve, check and merge everything that a launch needs; write nothing.
+
+        Raises NOT_FOUND, NO_ACTIVE_VERSION, NOT_RUNNABLE, INPUT_INVALID, INVALID_FIELD and TOO_LARGE.
+        """
+        with self._database.read(launch.scope) as tx:
+            if isinstance(launch.target, TaskRef):
+                return self._prepare_task(tx, launch, launch.target)
+            return self._prepare_plan(tx, launch, launch.target)
+
+    def store(self, tx: Transaction, prepared: Prepared) -> None:
+        """Store a prepared launch.
+
+        Raises PROJECT_MISSING, PROJECT_ARCHIVED, and ALREADY_EXISTS when the caller's name is taken; a name that the
+        server chose is never reported as taken.
+        """
+        require_active(tx, prepared.id.scope.project)
+        if not tx.insert_new(_EXECUTIONS, {"name": prepared.id.name, **prepared.row}):
+            if not prepared.named:
+                raise ApiError(Reason.UNAVAILABLE, "no free name was found; try again")
+            raise ApiError(Reason.ALREADY_EXISTS, f"execution {prepared.id} exists", {"name": prepared.id.name}, "name")
+        tx.insert(
+            _TRANSITIONS,
+            {
+                "execution": prepared.id.name,
+                "sequence": prepared.row["sequence"],
+                "node_id": None,
+                "attempt": 0,
+                "phase": prepared.row["phase"],
+                "at": prepared.row["created_at"],
+            },
+        )
+
+    def launch(self, launch: Launch) -> ExecutionId:
+        """Prepare and store a launch; raises what both raise."""
+        prepared = self.prepare(launch)
+        with self._database.write(launch.scope) as tx:
+            self.store(tx, prepared)
+        return prepared.id
+
+    def _prepare_plan(self, tx: Transaction, launch: Launch, target: LaunchPlanRef) -> Prepared:
+        if target.version:
+            id_ = EntityId(launch.scope, target.name, target.version)
+        else:
+            id_ = self._catalog.active_version(tx, launch.scope, target.name)
+        plan = self._catalog.plan(tx, id_)
+        _require_runnable(plan.unrunnable)
+        inputs = merge_inputs(
+            plan.closure.expected_inputs,
+            plan.spec.fixed_inputs,
+            _given(launch.inputs, plan.closure.expected_inputs, plan.spec.fixed_inputs),
+        )
+        labels = {**plan.spec.labels.values, **launch.labels}
+        return self._prepared(
+            launch,
+            identifier(id_, identifier_pb2.LAUNCH_PLAN),
+            inputs,
+            labels,
+            {
+                "launch_plan_name": id_.name,
+                "launch_plan_version": id_.version,
+                "workflow_name": plan.workflow.name,
+                "workflow_version": plan.workflow.version,
+            },
+        )
+
+    def _prepare_task(self, tx: Transaction, launch: Launch, target: TaskRef) -> Prepared:
+        id_ = EntityId(launch.scope, target.name, target.version)
+        task = self._catalog.task(tx, id_)
+        _require_runnable(first_unrunnable(single_task_workflow(task)))
+        expected, fixed = task_inputs(task), literals_pb2.LiteralMap()
+        inputs = merge_inputs(expected, fixed, _given(launch.inputs, expected, fixed))
+        return self._prepared(
+            launch,
+            identifier(id_, identifier_pb2.TASK),
+            inputs,
+            dict(launch.labels),
+            {"task_name": id_.name, "task_version": id_.version},
+        )
+
+    def _prepared(
+        self,
+        launch: Launch,
+        launched: identifier_pb2.Identifier,
+        inputs: literals_pb2.LiteralMap,
+        labels: Mapping[str, str],
+        what: Mapping[str, str],
+    ) -> Prepared:
+        problem = names.labels(labels)
+        if problem:
+            raise invalid_field("labels", problem)
+        merged = inputs.SerializeToString(deterministic=True)
+        if len(merged) > MAX_INPUTS:
+            raise ApiError(
+                Reason.TOO_LARGE, f"the inputs have more than {MAX_INPUTS} bytes", {"limit": str(MAX_INPUTS)}, "inputs"
+            )
+        given = launch.inputs if isinstance(launch.inputs, literals_pb2.LiteralMap) else inputs
+        now = self._clock()
+        row = {
+            "phase": ExecutionPhase.QUEUED,
+            "state": "ACTIVE",
+            "spec": _spec(launch, launched, labels).SerializeToString(),
+            "labels": json.dumps(labels, sort_keys=True),
+            "inputs": merged,
+            "user_inputs": given.SerializeToString(deterministic=True),
+            "principal": launch.principal,
+            "source_execution": launch.source or None,
+            "sequence": 1,
+            "lease_epoch": 0,
+            "lease_expires_at": 0,
+            "created_at": now,
+            "updated_at": now,
+            **what,
+        }
+        return Prepared(ExecutionId(launch.scope, launch.name or generated_name()), bool(launch.name), row)
+
+
+def generated_name() -> str:
+    """Choose a name for an execution: "a" and 19 random characters, as Flyte's look."""
+    return "a" + "".join(secrets.choice(_ALPHABET) for _ in range(_NAME_LENGTH))
+
+
+def _given(
+    inputs: literals_pb2.LiteralMap | Mapping[str, object],
+    expected: interface_pb2.ParameterMap,
+    fixed: literals_pb2.LiteralMap,
+) -> literals_pb2.LiteralMap:
+    if isinstance(inputs, literals_pb2.LiteralMap):
+        return inputs
+    for name in inputs:
+        if name in fixed.literals:
+            raise ApiError(
+                Reason.INPUT_INVALID, f"input {name} is fixed by the launch plan", {"input": name}, f"inputs.{name}"
+            )
+    return to_literals(inputs, {name: parameter.var for name, parameter in expected.parameters.items()})
+
+
+def _require_runnable(unrunnable: tuple[str, str] | None) -> None:
+    if unrunnable:
+        node, construct = unrunnable
+        raise ApiError(
+            Reason.NOT_RUNNABLE,
+            f"node {node} is {construct}, which this server's engine cannot run yet",
+            {"node": node, "construct": construct},
+        )
+
+
+def _spec(
+    launch: Launch, launched: identifier_pb2.Identifier, labels: Mapping[str, str]
+) -> execution_pb2.ExecutionSpec:
+    """Build the stored spec: what the client said, without what only the server may say."""
+    spec = execution_pb2.ExecutionSpec()
+    if launch.spec is not None:
+        spec.CopyFrom(launch.spec)
+    spec.ClearField("inputs")
+    spec.launch_plan.CopyFrom(launched)
+    # Parent, reference and artifact ids in here name other scopes: none of a client's metadata is kept.
+    spec.metadata.CopyFrom(execution_pb2.ExecutionMetadata(mode=launch.mode, principal=launch.principal))
+    if launch.source:
+        spec.metadata.reference_execution.project = launch.scope.project
+        spec.metadata.reference_execution.domain = launch.scope.domain
+        spec.metadata.reference_execution.name = launch.source
+    spec.security_context.run_as.execution_identity = launch.principal
+    spec.labels.values.clear()
+    spec.labels.values.update(labels)
+    return spec

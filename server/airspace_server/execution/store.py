@@ -1,0 +1,224 @@
+"""Reads executions, their nodes, attempts and transitions, and asks for their end. The engine's writes are its own."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, bindparam, select
+
+from airspace_server.core.clock import Clock
+from airspace_server.core.errors import ApiError, Reason, not_found
+from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase
+from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.storage.database import Database, Transaction, scoped
+from airspace_server.storage.tables import ExecutionRow, NodeExecutionRow, TaskAttemptRow, TransitionRow, table
+
+EXECUTIONS: Final = table(ExecutionRow)
+NODES: Final = table(NodeExecutionRow)
+ATTEMPTS: Final = table(TaskAttemptRow)
+_TRANSITIONS: Final = table(TransitionRow)
+
+_BLOBS: Final = ("inputs", "user_inputs", "outputs")
+_ENGINES_OWN: Final = ("lease_owner", "lease_epoch", "lease_expires_at")
+LIGHT: Final = tuple(column for column in EXECUTIONS.c if column.name not in (*_BLOBS, *_ENGINES_OWN))
+"""The columns of an execution that are small and of interest outside the engine."""
+NODE_LIGHT: Final = tuple(column for column in NODES.c if column.name not in ("inputs", "outputs"))
+
+_NAMED: Final = (scoped(EXECUTIONS), EXECUTIONS.c.name == bindparam("own_name"))
+_ONE: Final = select(*LIGHT).where(*_NAMED)
+_LOCKED: Final = _ONE.with_for_update()
+_DATA: Final = select(EXECUTIONS.c.inputs, EXECUTIONS.c.user_inputs, EXECUTIONS.c.outputs).where(*_NAMED)
+_ABORT: Final = (
+    EXECUTIONS.update()
+    .where(*_NAMED)
+    .values(
+        phase=ExecutionPhase.ABORTING,
+        sequence=bindparam("new_sequence"),
+        abort_cause=bindparam("cause"),
+        abort_principal=bindparam("by"),
+        updated_at=bindparam("now"),
+    )
+)
+_SET_STATE: Final = EXECUTIONS.update().where(*_NAMED).values(state=bindparam("new_state"), updated_at=bindparam("now"))
+_AFTER: Final = (
+    select(_TRANSITIONS)
+    .where(
+        scoped(_TRANSITIONS),
+        _TRANSITIONS.c.execution == bindparam("own_name"),
+        _TRANSITIONS.c.sequence > bindparam("after"),
+    )
+    .order_by(_TRANSITIONS.c.sequence)
+)
+_OF_EXECUTION: Final = (scoped(NODES), NODES.c.execution == bindparam("own_name"))
+_NODE: Final = select(*NODE_LIGHT).where(*_OF_EXECUTION, NODES.c.node_id == bindparam("node"))
+_NODE_DATA: Final = select(NODES.c.inputs, NODES.c.outputs).where(*_OF_EXECUTION, NODES.c.node_id == bindparam("node"))
+_ATTEMPT: Final = select(ATTEMPTS).where(
+    scoped(ATTEMPTS),
+    ATTEMPTS.c.execution == bindparam("own_name"),
+    ATTEMPTS.c.node_id == bindparam("node"),
+    ATTEMPTS.c.attempt == bindparam("own_attempt"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A run of a launch plan, or of a task alone: `launch_plan` or `task` is set. Times in microseconds, UTC.
+
+    `spec` is a serialized flyteidl.admin.ExecutionSpec without inputs.
+    """
+
+    id: ExecutionId
+    launch_plan: EntityId | None
+    task: EntityId | None
+    workflow: EntityId | None
+    phase: ExecutionPhase
+    archived: bool
+    error: ExecutionError | None
+    principal: str
+    abort_cause: str | None
+    abort_principal: str | None
+    labels: Mapping[str, str]
+    spec: bytes
+    created_at: int
+    started_at: int | None
+    updated_at: int
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Serialized flyteidl.core.LiteralMaps. `given` are the inputs as the caller sent them; outputs come at the end."""
+
+    inputs: bytes
+    given: bytes
+    outputs: bytes | None
+
+
+def error_of(row: Row[Any]) -> ExecutionError | None:
+    """Read the error of an execution, node, attempt or transition from its row."""
+    if row.error_code is None:
+        return None
+    return ExecutionError(row.error_code, row.error_message or "", ErrorKind(row.error_kind))
+
+
+def from_row(row: Row[Any]) -> Execution:
+    """Read an execution from its row."""
+    scope = Scope(row.project, row.domain)
+
+    def entity(name: str | None, version: str | None) -> EntityId | None:
+        return EntityId(scope, name, version) if name is not None and version is not None else None
+
+    return Execution(
+        ExecutionId(scope, row.name),
+        entity(row.launch_plan_name, row.launch_plan_version),
+        entity(row.task_name, row.task_version),
+        entity(row.workflow_name, row.workflow_version),
+        ExecutionPhase(row.phase),
+        row.state == "ARCHIVED",
+        error_of(row),
+        row.principal,
+        row.abort_cause,
+        row.abort_principal,
+        json.loads(row.labels),
+        row.spec,
+        row.created_at,
+        row.started_at,
+        row.updated_at,
+        row.ended_at,
+    )
+
+
+class Executions:
+    """Reads executions and asks for their end. Authorization has happened before any of this is called."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def get(self, execution: ExecutionId) -> Execution:
+        """Return an execution. Raises NOT_FOUND."""
+        with self._database.read(execution.scope) as tx:
+            return self.read(tx, execution)
+
+    def read(self, tx: Transaction, execution: ExecutionId) -> Execution:
+        """Return an execution, inside a transaction. Raises NOT_FOUND."""
+        row = tx.one(_ONE, own_name=execution.name)
+        if row is None:
+            raise not_found("execution", str(execution))
+        return from_row(row)
+
+    def data(self, execution: ExecutionId) -> Data:
+        """Return inputs and outputs. Raises NOT_FOUND."""
+        with self._database.read(execution.scope) as tx:
+            row = tx.one(_DATA, own_name=execution.name)
+        if row is None:
+            raise not_found("execution", str(execution))
+        return Data(row.inputs, row.user_inputs, row.outputs)
+
+    def terminate(self, execution: ExecutionId, *, cause: str, principal: str) -> Execution:
+        """Ask for the end of an execution; asking again while it is ABORTING changes nothing.
+
+        Raises NOT_FOUND, and WRONG_STATE when it has ended.
+        """
+        with self._database.write(execution.scope) as tx:
+            row = tx.one(_LOCKED, own_name=execution.name)
+            if row is None:
+                raise not_found("execution", str(execution))
+            phase = ExecutionPhase(row.phase)
+            if phase in ENDED_EXECUTION:
+                raise ApiError(
+                    Reason.WRONG_STATE,
+                    f"execution {execution} has ended: it is {phase.value}",
+                    {"name": execution.name, "state": phase.value},
+                )
+            if phase is not ExecutionPhase.ABORTING:
+                now, sequence = self._clock(), row.sequence + 1
+                tx.execute(_ABORT, own_name=execution.name, new_sequence=sequence, cause=cause, by=principal, now=now)
+                tx.insert(
+                    _TRANSITIONS,
+                    {
+                        "execution": execution.name,
+                        "sequence": sequence,
+                        "node_id": None,
+                        "attempt": 0,
+                        "phase": ExecutionPhase.ABORTING,
+                        "at": now,
+                    },
+                )
+            return self.read(tx, execution)
+
+    def set_archived(self, execution: ExecutionId, *, archived: bool) -> None:
+        """Take the record of an execution out of the usual lists, or back into them. Raises NOT_FOUND."""
+        with self._database.write(execution.scope) as tx:
+            self.read(tx, execution)
+            state = "ARCHIVED" if archived else "ACTIVE"
+            tx.execute(_SET_STATE, own_name=execution.name, new_state=state, now=self._clock())
+
+    def transitions(self, execution: ExecutionId, after: int) -> Sequence[Row[Any]]:
+        """Return the transitions behind the sequence `after`, in order."""
+        with self._database.read(execution.scope) as tx:
+            return tx.all(_AFTER, own_name=execution.name, after=after)
+
+    def node(self, execution: ExecutionId, node: str) -> Row[Any]:
+        """Return a node without its data. Raises NOT_FOUND."""
+        return self._of_node(_NODE, execution, node)
+
+    def node_data(self, execution: ExecutionId, node: str) -> Row[Any]:
+        """Return a node's `inputs` and `outputs`, either None while it has none. Raises NOT_FOUND."""
+        return self._of_node(_NODE_DATA, execution, node)
+
+    def attempt(self, execution: ExecutionId, node: str, attempt: int) -> Row[Any]:
+        """Return one attempt of a node's task. Raises NOT_FOUND."""
+        with self._database.read(execution.scope) as tx:
+            row = tx.one(_ATTEMPT, own_name=execution.name, node=node, own_attempt=attempt)
+        if row is None:
+            raise not_found("task execution", f"{execution}/{node}/{attempt}")
+        return row
+
+    def _of_node(self, statement: Any, execution: ExecutionId, node: str) -> Row[Any]:
+        with self._database.read(execution.scope) as tx:
+            row = tx.one(statement, own_name=execution.name, node=node)
+        if row is None:
+            raise not_found("node execution", f"{execution}/{node}")
+        return row

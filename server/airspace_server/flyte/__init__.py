@@ -1,0 +1,1 @@
+"""What both Flyte front doors share: the rules over flyteidl messages. Pure: no I/O, no database, no wire."""

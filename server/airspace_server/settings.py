@@ -1,0 +1,128 @@
+"""What an operator sets: flags of `airspace serve`, or environment variables with the prefix AIRSPACE_.
+
+There is no setting that turns authentication or authorization off. Development is the default and stays on the loopback
+interface; every other address needs production settings or the server does not start.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from airspace_server.core import names
+
+
+class SettingsError(ValueError):
+    """The settings contradict each other or leave something open that must be decided. For the operator."""
+
+
+class Settings(BaseSettings):
+    """The settings of every process of one server: they read the same ones and share the data folder."""
+
+    model_config = SettingsConfigDict(env_prefix="AIRSPACE_", extra="forbid")
+
+    data: Path
+    """Where everything of this server is: database, keys, artifacts, work of tasks, client files."""
+    mode: Literal["development", "production"] = "development"
+    """Development seeds three accounts and needs no TLS; it listens on loopback only."""
+    host: str = "127.0.0.1"
+    """The address that every listener binds."""
+    grpc_port: int = Field(8089, ge=0, le=65535)
+    """Port of the admin listener, which Flyte's clients use for everything; 0 takes a free one."""
+    http_port: int = Field(8088, ge=0, le=65535)
+    """Port of artifact URLs and the token endpoint; 0 takes a free one."""
+    execution_port: int = Field(8090, ge=0, le=65535)
+    """Port of the execution listener; 0 takes a free one."""
+    execution_target: str = ""
+    """Where the admin process finds the execution listener; empty is this host and execution_port."""
+    http_url: str = ""
+    """The HTTP port's base URL as clients see it; empty makes it from host and http_port."""
+    database_url: str = ""
+    """SQLAlchemy URL of a Postgres database; empty is SQLite in the data folder."""
+    tls_certificate: Path | None = None
+    """PEM file of the certificate chain of every listener."""
+    tls_key: Path | None = None
+    """PEM file of its private key."""
+    tls_roots: Path | None = None
+    """PEM file of the authorities that the admin process trusts when it calls the execution listener over TLS."""
+    domains: tuple[str, ...] = ("development", "staging", "production")
+    """The domains, in the order in which versions move through them."""
+    built_in_issuer: bool | None = None
+    """Whether service accounts get tokens here; must be said in production, and is so in development."""
+    audience: str = "airspace"
+    """The audience of the built-in issuer's tokens."""
+    oidc_issuer: str = ""
+    """URL of an external OIDC issuer whose tokens are accepted for users."""
+    oidc_audience: str = ""
+    """The audience that its tokens must be for."""
+    oidc_groups_claim: str = "groups"
+    """The claim that lists a user's groups."""
+    oidc_member_claim: str = "sub"
+    """The claim that a user's member id is made of."""
+    bootstrap_admin: str = ""
+    """In production: the member that becomes the administrator when nobody is bound to anything yet."""
+    slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Task attempts that one worker runs at once."""
+
+    @field_validator("domains")
+    @classmethod
+    def _well_formed(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
+        if not domains or len(set(domains)) != len(domains) or any(names.domain(domain) for domain in domains):
+            raise ValueError("must be different names of lower case letters, digits and inner hyphens")
+        return domains
+
+    def check(self) -> None:
+        """Refuse to start on anything that is not decided. Raises SettingsError."""
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise SettingsError("tls_certificate and tls_key go together")
+        if bool(self.oidc_issuer) != bool(self.oidc_audience):
+            raise SettingsError("oidc_issuer and oidc_audience go together: tokens for anybody else must be refused")
+        if not self.audience:
+            raise SettingsError("audience must not be empty")
+        if self.mode == "development":
+            if not self.loopback:
+                raise SettingsError(
+                    f"development mode listens on loopback only, not on {self.host}; set mode=production"
+                )
+            if self.built_in_issuer is False:
+                raise SettingsError("development mode has the built-in issuer")
+            return
+        if self.tls_certificate is None and not self.loopback:
+            raise SettingsError(f"listening on {self.host} needs tls_certificate and tls_key")
+        if self.built_in_issuer is None:
+            raise SettingsError("production needs built_in_issuer to be said: true or false")
+        if not self.built_in_issuer and not self.oidc_issuer:
+            raise SettingsError("production needs an issuer: oidc_issuer, or built_in_issuer=true")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the listeners can be reached from this machine only."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def issues_tokens(self) -> bool:
+        """Whether the built-in issuer is on."""
+        return self.mode == "development" or bool(self.built_in_issuer)
+
+    @property
+    def database(self) -> str:
+        """The database's SQLAlchemy URL."""
+        return self.database_url or f"sqlite:///{self.data.absolute() / 'airspace.db'}"
+
+    def address(self, port: int) -> str:
+        """Return host and port as gRPC wants them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{port}"
+
+    def url(self, http_port: int) -> str:
+        """Return the base URL of the HTTP port as clients see it."""
+        scheme = "https" if self.tls_certificate else "http"
+        return self.http_url.rstrip("/") or f"{scheme}://{self.address(http_port)}"

@@ -1,0 +1,1 @@
+"""The migrations: one chain for both databases and every process."""

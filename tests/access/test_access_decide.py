@@ -1,0 +1,108 @@
+"""The decision, against an oracle that is too simple to be wrong."""
+
+import random
+
+import pytest
+from airspace_server.access.decide import Grant, Grants, Need, Reach, first_missing, holds, visible
+from airspace_server.access.identity import ANONYMOUS, Principal
+from airspace_server.core.permissions import Permission
+from airspace_server.core.scope import ANY, Scope, ScopePattern
+from hypothesis import given
+from hypothesis import strategies as st
+
+PROJECTS = ("ads", "maps", "search")
+DOMAINS = ("development", "production")
+MEMBERS = ("user:ann", "user:bob", "group:ads", "group:all", "service-account:ci")
+PERMISSIONS = tuple(Permission)[:4]
+WORLD = [Scope(project, domain) for project in (*PROJECTS, "elsewhere") for domain in (*DOMAINS, "staging")]
+
+
+def oracle(principal: Principal, need: Need, grants: list[Grant]) -> bool:
+    for grant in grants:
+        if grant.member != principal.member and grant.member not in principal.groups:
+            continue
+        if need.permission not in grant.permissions:
+            continue
+        wanted = [scope for scope in WORLD if need.target.covers(scope)]
+        reached = [scope for scope in wanted if grant.pattern.covers(scope)]
+        if reached and (need.reach is Reach.SOME or grant.pattern.covers(need.target)):
+            return True
+    return False
+
+
+patterns = st.builds(ScopePattern, st.sampled_from((*PROJECTS, ANY)), st.sampled_from((*DOMAINS, ANY)))
+principals = st.builds(
+    Principal, st.sampled_from((*MEMBERS, ANONYMOUS.member)), st.frozensets(st.sampled_from(MEMBERS[2:4]))
+)
+needs = st.builds(Need, st.sampled_from(PERMISSIONS), patterns, st.sampled_from(Reach))
+one_grant = st.builds(Grant, st.sampled_from(MEMBERS), patterns, st.frozensets(st.sampled_from(PERMISSIONS)))
+some_grants = st.lists(one_grant, max_size=8)
+
+
+def test_fifty_thousand_random_decisions_are_those_of_the_oracle():
+    chance = random.Random(20260101)
+
+    def pattern() -> ScopePattern:
+        return ScopePattern(chance.choice((*PROJECTS, ANY)), chance.choice((*DOMAINS, ANY)))
+
+    def some(values, most: int) -> frozenset:
+        return frozenset(chance.sample(values, chance.randint(0, most)))
+
+    answers = {True: 0, False: 0}
+    for _ in range(50_000):
+        grants = [Grant(chance.choice(MEMBERS), pattern(), some(PERMISSIONS, 3)) for _ in range(chance.randint(0, 6))]
+        principal = Principal(chance.choice((*MEMBERS, "user:nobody")), some(MEMBERS[2:4], 2))
+        need = Need(chance.choice(PERMISSIONS), pattern(), chance.choice((Reach.ALL, Reach.SOME)))
+        expected = oracle(principal, need, grants)
+        assert holds(principal, need, Grants.compile(grants)) == expected, (principal, need, grants)
+        answers[expected] += 1
+    assert min(answers.values()) > 5_000
+
+
+@given(principals, needs, some_grants, st.data())
+def test_removing_a_binding_never_grants(principal: Principal, need: Need, grants: list[Grant], data: st.DataObject):
+    rest = list(grants)
+    if rest:
+        rest.pop(data.draw(st.integers(0, len(rest) - 1)))
+    assert holds(principal, need, Grants.compile(grants)) >= holds(principal, need, Grants.compile(rest))
+
+
+@given(principals, needs, some_grants, one_grant)
+def test_adding_a_binding_never_denies(principal: Principal, need: Need, grants: list[Grant], more: Grant):
+    before = holds(principal, need, Grants.compile(grants))
+    assert holds(principal, need, Grants.compile([*grants, more])) >= before
+
+
+@given(principals, st.sampled_from(PERMISSIONS), patterns, some_grants)
+def test_a_list_shows_exactly_what_a_check_would_allow(
+    principal: Principal, permission: Permission, target: ScopePattern, grants: list[Grant]
+):
+    compiled = Grants.compile(grants)
+    shown = visible(principal, permission, compiled)
+    assert shown.includes(target) == holds(principal, Need(permission, target), compiled)
+    for scope in WORLD:
+        assert shown.includes(scope) == oracle(
+            principal, Need(permission, ScopePattern(scope.project, scope.domain)), grants
+        )
+    some_domain = {
+        project
+        for project in PROJECTS
+        if holds(principal, Need(permission, ScopePattern(project, ANY), Reach.SOME), compiled)
+    }
+    assert (some_domain == set(PROJECTS)) if shown.projects is None else (some_domain == set(shown.projects))
+
+
+@given(principals, st.lists(needs, min_size=1, max_size=4), some_grants)
+def test_all_needs_must_be_held(principal: Principal, wanted: list[Need], grants: list[Grant]):
+    missing = [need for need in wanted if not oracle(principal, need, grants)]
+    assert first_missing(principal, wanted, Grants.compile(grants)) == (missing[0] if missing else None)
+
+
+def test_needing_nothing_is_no_right():
+    with pytest.raises(ValueError, match="at least one requirement"):
+        first_missing(Principal("user:ann"), [], Grants())
+
+
+@given(needs, some_grants)
+def test_the_anonymous_caller_holds_nothing(need: Need, grants: list[Grant]):
+    assert not holds(ANONYMOUS, need, Grants.compile(grants))

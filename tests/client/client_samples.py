@@ -1,0 +1,340 @@
+"""One of everything, as the contract has it and as the client gives it."""
+
+from datetime import UTC, datetime
+
+from airspace.access.v1 import access_service_pb2 as access_pb
+from airspace.execution.v1 import execution_service_pb2 as execution_pb
+from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
+from airspace.options.v1 import options_pb2
+from airspace.project.v1 import project_service_pb2 as project_pb
+from airspace.registry.v1 import registry_service_pb2 as registry_pb
+from airspace.type.v1.identifiers_pb2 import ExecutionId, LaunchPlanId, Scope, ScopePattern, TaskId, WorkflowId
+from airspace_client import (
+    Binding,
+    Data,
+    Domain,
+    ErrorKind,
+    Execution,
+    ExecutionError,
+    ExecutionPhase,
+    Identity,
+    LaunchPlan,
+    LaunchPlanState,
+    NodeExecution,
+    NodePhase,
+    Project,
+    ProjectState,
+    Registered,
+    Role,
+    ServiceAccount,
+    Task,
+    Workflow,
+)
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.struct_pb2 import Struct
+
+P, D = "recommendation-engine", "development"
+SCOPE = Scope(project=P, domain=D)
+NOON = datetime(2026, 1, 2, 12, 0, 0, 250_000, tzinfo=UTC)
+BODY = AnyMessage(type_url="type.googleapis.com/flyteidl.admin.TaskClosure", value=b"\x0a\x00")
+
+PROJECT_PB = project_pb.Project(
+    id=P, name="Recommendations", description="What to watch", labels={"team": "ml"},
+    state=project_pb.PROJECT_STATE_ACTIVE, etag="e1", create_time=NOON, update_time=NOON,
+)  # fmt: skip
+PROJECT = Project(P, "Recommendations", "What to watch", {"team": "ml"}, ProjectState.ACTIVE, "e1", NOON, NOON)
+
+TASK_ID = TaskId(scope=SCOPE, name="w.fit", version="v1")
+TASK_PB = registry_pb.Task(id=TASK_ID, digest="d1", type="python-task", create_time=NOON, closure=BODY)
+TASK = Task(P, D, "w.fit", "v1", "d1", "python-task", NOON, BODY)
+
+WORKFLOW_ID = WorkflowId(scope=SCOPE, name="w.train", version="v1")
+WORKFLOW_PB = registry_pb.Workflow(id=WORKFLOW_ID, digest="d2", create_time=NOON)
+WORKFLOW = Workflow(P, D, "w.train", "v1", "d2", NOON)
+
+LAUNCH_PLAN_ID = LaunchPlanId(scope=SCOPE, name="w.nightly", version="v1")
+LAUNCH_PLAN_PB = launch_plan_pb.LaunchPlan(
+    id=LAUNCH_PLAN_ID, digest="d3", workflow=WORKFLOW_ID, state=launch_plan_pb.LAUNCH_PLAN_STATE_ACTIVE,
+    schedule="0 2 * * *", create_time=NOON, update_time=NOON,
+)  # fmt: skip
+LAUNCH_PLAN = LaunchPlan(
+    P, D, "w.nightly", "v1", "d3", "w.train", "v1", LaunchPlanState.ACTIVE, "0 2 * * *", NOON, NOON
+)
+
+ERROR_PB = execution_pb.ExecutionError(code="USER:ValueError", message="bad rate", kind=execution_pb.ERROR_KIND_USER)
+ERROR = ExecutionError("USER:ValueError", "bad rate", ErrorKind.USER)
+
+EXECUTION_ID = ExecutionId(scope=SCOPE, name="run-1")
+EXECUTION_PB = execution_pb.Execution(
+    id=EXECUTION_ID, launch_plan=LAUNCH_PLAN_ID, phase=execution_pb.EXECUTION_PHASE_FAILED, error=ERROR_PB,
+    principal="service-account:developer", create_time=NOON, start_time=NOON, labels={"kind": "nightly"},
+)  # fmt: skip
+EXECUTION = Execution(
+    P, D, "run-1", "w.nightly", "v1", ExecutionPhase.FAILED, ERROR, "service-account:developer", "", "",
+    NOON, NOON, None, {"kind": "nightly"},
+)  # fmt: skip
+
+NODE_PB = execution_pb.NodeExecution(
+    id="n0", spec_node_id="n0", phase=execution_pb.NODE_PHASE_RUNNING, entity="w.fit", attempts=1, create_time=NOON
+)
+NODE = NodeExecution("n0", "n0", "", NodePhase.RUNNING, "w.fit", 1, None, NOON, None, None)
+
+JSON_INPUTS = {"epochs": 3, "learning_rate": 0.01, "names": ["a", None], "nested": {"deep": [True, {}]}, "empty": []}
+
+
+def struct(values: dict[str, object]) -> Struct:
+    message = Struct()
+    message.update(values)
+    return message
+
+
+BINDING_PB = access_pb.Binding(
+    member="user:ada", role="viewer", pattern=ScopePattern(project=P, domain="*"), creator="user:root", create_time=NOON
+)
+BINDING = Binding("user:ada", "viewer", P, "*", "user:root", NOON)
+ROLE_PB = access_pb.Role(
+    name="launcher", permissions=[options_pb2.PERMISSION_EXECUTION_LAUNCH, options_pb2.PERMISSION_EXECUTION_VIEW]
+)
+ROLE = Role("launcher", ("execution.launch", "execution.view"), built_in=False)
+IDENTITY = Identity("user:ada", ("ml",), (BINDING,))
+ACCOUNT = ServiceAccount("ci", "hunter2")
+DOMAINS = (Domain("development", "Development"), Domain("production", "Production"))
+DATA = Data(JSON_INPUTS, None)
+
+# What every RPC is answered with, what its method is called as, what it then sends and what it gives.
+PATTERN = ScopePattern(project=P, domain="*")
+CASES = {
+    "ListProjects": (
+        project_pb.ListProjectsResponse(projects=[PROJECT_PB]),
+        lambda c: list(c.projects.list(include_archived=True)),
+        project_pb.ListProjectsRequest(include_archived=True, page_size=200),
+        [PROJECT],
+    ),
+    "GetProject": (
+        project_pb.GetProjectResponse(project=PROJECT_PB),
+        lambda c: c.projects.get(P),
+        project_pb.GetProjectRequest(project=P),
+        PROJECT,
+    ),
+    "CreateProject": (
+        project_pb.CreateProjectResponse(project=PROJECT_PB),
+        lambda c: c.projects.create(P, name="n", description="d", labels={"a": "b"}),
+        project_pb.CreateProjectRequest(project=P, name="n", description="d", labels={"a": "b"}),
+        PROJECT,
+    ),
+    "UpdateProject": (
+        project_pb.UpdateProjectResponse(project=PROJECT_PB),
+        lambda c: c.projects.update(P, description="", labels={}, etag="e0"),
+        project_pb.UpdateProjectRequest(project=P, update_mask={"paths": ["description", "labels"]}, etag="e0"),
+        PROJECT,
+    ),
+    "ArchiveProject": (
+        project_pb.ArchiveProjectResponse(project=PROJECT_PB),
+        lambda c: c.projects.archive(P),
+        project_pb.ArchiveProjectRequest(project=P),
+        PROJECT,
+    ),
+    "RestoreProject": (
+        project_pb.RestoreProjectResponse(project=PROJECT_PB),
+        lambda c: c.projects.restore(P),
+        project_pb.RestoreProjectRequest(project=P),
+        PROJECT,
+    ),
+    "ListDomains": (
+        project_pb.ListDomainsResponse(domains=[project_pb.Domain(id=d.id, name=d.name) for d in DOMAINS]),
+        lambda c: c.projects.list_domains(),
+        project_pb.ListDomainsRequest(),
+        DOMAINS,
+    ),
+    "RegisterTask": (
+        registry_pb.RegisterTaskResponse(task=TASK_PB, created=True),
+        lambda c: c.tasks.register(P, D, "w.fit", "v1", BODY),
+        registry_pb.RegisterTaskRequest(task=TASK_ID, spec=BODY),
+        Registered(TASK, True),
+    ),
+    "GetTask": (
+        registry_pb.GetTaskResponse(task=TASK_PB),
+        lambda c: c.tasks.get(P, D, "w.fit", "v1"),
+        registry_pb.GetTaskRequest(task=TASK_ID),
+        TASK,
+    ),
+    "ListTasks": (
+        registry_pb.ListTasksResponse(tasks=[TASK_PB]),
+        lambda c: list(c.tasks.list(P, D, name="w.fit")),
+        registry_pb.ListTasksRequest(scope=SCOPE, name="w.fit", page_size=200),
+        [TASK],
+    ),
+    "RegisterWorkflow": (
+        registry_pb.RegisterWorkflowResponse(workflow=WORKFLOW_PB),
+        lambda c: c.workflows.register(P, D, "w.train", "v1", BODY),
+        registry_pb.RegisterWorkflowRequest(workflow=WORKFLOW_ID, spec=BODY),
+        Registered(WORKFLOW, False),
+    ),
+    "GetWorkflow": (
+        registry_pb.GetWorkflowResponse(workflow=WORKFLOW_PB),
+        lambda c: c.workflows.get(P, D, "w.train", "v1"),
+        registry_pb.GetWorkflowRequest(workflow=WORKFLOW_ID),
+        WORKFLOW,
+    ),
+    "ListWorkflows": (
+        registry_pb.ListWorkflowsResponse(workflows=[WORKFLOW_PB]),
+        lambda c: list(c.workflows.list(P, D)),
+        registry_pb.ListWorkflowsRequest(scope=SCOPE, page_size=200),
+        [WORKFLOW],
+    ),
+    "RegisterLaunchPlan": (
+        launch_plan_pb.RegisterLaunchPlanResponse(launch_plan=LAUNCH_PLAN_PB, created=True),
+        lambda c: c.launch_plans.register(P, D, "w.nightly", "v1", BODY),
+        launch_plan_pb.RegisterLaunchPlanRequest(launch_plan=LAUNCH_PLAN_ID, spec=BODY),
+        Registered(LAUNCH_PLAN, True),
+    ),
+    "GetLaunchPlan": (
+        launch_plan_pb.GetLaunchPlanResponse(launch_plan=LAUNCH_PLAN_PB),
+        lambda c: c.launch_plans.get(P, D, "w.nightly", "v1"),
+        launch_plan_pb.GetLaunchPlanRequest(launch_plan=LAUNCH_PLAN_ID),
+        LAUNCH_PLAN,
+    ),
+    "GetActiveLaunchPlan": (
+        launch_plan_pb.GetActiveLaunchPlanResponse(launch_plan=LAUNCH_PLAN_PB),
+        lambda c: c.launch_plans.get_active(P, D, "w.nightly"),
+        launch_plan_pb.GetActiveLaunchPlanRequest(scope=SCOPE, name="w.nightly"),
+        LAUNCH_PLAN,
+    ),
+    "ListLaunchPlans": (
+        launch_plan_pb.ListLaunchPlansResponse(launch_plans=[LAUNCH_PLAN_PB]),
+        lambda c: list(c.launch_plans.list(P, D, name="w.nightly", active_only=True)),
+        launch_plan_pb.ListLaunchPlansRequest(scope=SCOPE, name="w.nightly", active_only=True, page_size=200),
+        [LAUNCH_PLAN],
+    ),
+    "ActivateLaunchPlan": (
+        launch_plan_pb.ActivateLaunchPlanResponse(launch_plan=LAUNCH_PLAN_PB),
+        lambda c: c.launch_plans.activate(P, D, "w.nightly", "v1"),
+        launch_plan_pb.ActivateLaunchPlanRequest(launch_plan=LAUNCH_PLAN_ID),
+        LAUNCH_PLAN,
+    ),
+    "DeactivateLaunchPlan": (
+        launch_plan_pb.DeactivateLaunchPlanResponse(launch_plan=LAUNCH_PLAN_PB),
+        lambda c: c.launch_plans.deactivate(P, D, "w.nightly", "v1"),
+        launch_plan_pb.DeactivateLaunchPlanRequest(launch_plan=LAUNCH_PLAN_ID),
+        LAUNCH_PLAN,
+    ),
+    "LaunchExecution": (
+        execution_pb.LaunchExecutionResponse(execution=EXECUTION_PB),
+        lambda c: (
+            c.executions.launch(
+                P, D, "w.nightly", version="v1", inputs=JSON_INPUTS, name="run-1", labels={"kind": "nightly"}
+            ).launched
+        ),
+        execution_pb.LaunchExecutionRequest(
+            scope=SCOPE,
+            launch_plan="w.nightly",
+            version="v1",
+            name="run-1",
+            inputs=struct(JSON_INPUTS),
+            labels={"kind": "nightly"},
+        ),
+        EXECUTION,
+    ),
+    "GetExecution": (
+        execution_pb.GetExecutionResponse(execution=EXECUTION_PB),
+        lambda c: c.executions.get(P, D, "run-1"),
+        execution_pb.GetExecutionRequest(execution=EXECUTION_ID),
+        EXECUTION,
+    ),
+    "ListExecutions": (
+        execution_pb.ListExecutionsResponse(executions=[EXECUTION_PB]),
+        lambda c: list(c.executions.list(P, D, phases=[ExecutionPhase.FAILED], launch_plan="w.nightly")),
+        execution_pb.ListExecutionsRequest(
+            scope=SCOPE, phases=[execution_pb.EXECUTION_PHASE_FAILED], launch_plan="w.nightly", page_size=200
+        ),
+        [EXECUTION],
+    ),
+    "TerminateExecution": (
+        execution_pb.TerminateExecutionResponse(execution=EXECUTION_PB),
+        lambda c: c.executions.handle(P, D, "run-1").terminate("enough"),
+        execution_pb.TerminateExecutionRequest(execution=EXECUTION_ID, cause="enough"),
+        EXECUTION,
+    ),
+    "GetExecutionData": (
+        execution_pb.GetExecutionDataResponse(inputs=struct(JSON_INPUTS)),
+        lambda c: c.executions.handle(P, D, "run-1").data(),
+        execution_pb.GetExecutionDataRequest(execution=EXECUTION_ID),
+        DATA,
+    ),
+    "ListNodeExecutions": (
+        execution_pb.ListNodeExecutionsResponse(node_executions=[NODE_PB]),
+        lambda c: list(c.executions.handle(P, D, "run-1").nodes()),
+        execution_pb.ListNodeExecutionsRequest(execution=EXECUTION_ID, page_size=200),
+        [NODE],
+    ),
+    "GetNodeExecutionData": (
+        execution_pb.GetNodeExecutionDataResponse(inputs=struct({}), outputs=struct({"o0": 1.5})),
+        lambda c: c.executions.handle(P, D, "run-1").node_data("n0"),
+        execution_pb.GetNodeExecutionDataRequest(execution=EXECUTION_ID, node_id="n0"),
+        Data({}, {"o0": 1.5}),
+    ),
+    "WhoAmI": (
+        access_pb.WhoAmIResponse(principal="user:ada", groups=["ml"], bindings=[BINDING_PB]),
+        lambda c: c.access.who_am_i(),
+        access_pb.WhoAmIRequest(),
+        IDENTITY,
+    ),
+    "ListRoles": (
+        access_pb.ListRolesResponse(roles=[ROLE_PB]),
+        lambda c: c.access.list_roles(),
+        access_pb.ListRolesRequest(),
+        (ROLE,),
+    ),
+    "CreateRole": (
+        access_pb.CreateRoleResponse(role=ROLE_PB),
+        lambda c: c.access.create_role("launcher", ["execution.launch", "execution.view"]),
+        access_pb.CreateRoleRequest(name="launcher", permissions=ROLE_PB.permissions),
+        ROLE,
+    ),
+    "DeleteRole": (
+        access_pb.DeleteRoleResponse(),
+        lambda c: c.access.delete_role("launcher"),
+        access_pb.DeleteRoleRequest(name="launcher"),
+        None,
+    ),
+    "ListBindings": (
+        access_pb.ListBindingsResponse(bindings=[BINDING_PB]),
+        lambda c: list(c.access.list_bindings(member="user:ada")),
+        access_pb.ListBindingsRequest(member="user:ada", page_size=200),
+        [BINDING],
+    ),
+    "CreateBinding": (
+        access_pb.CreateBindingResponse(binding=BINDING_PB),
+        lambda c: c.access.create_binding("user:ada", "viewer", project=P, domain="*"),
+        access_pb.CreateBindingRequest(member="user:ada", role="viewer", pattern=PATTERN),
+        BINDING,
+    ),
+    "DeleteBinding": (
+        access_pb.DeleteBindingResponse(),
+        lambda c: c.access.delete_binding("user:ada", "viewer", project=P, domain="*"),
+        access_pb.DeleteBindingRequest(member="user:ada", role="viewer", pattern=PATTERN),
+        None,
+    ),
+    "CreateServiceAccount": (
+        access_pb.CreateServiceAccountResponse(name="ci", secret="hunter2"),
+        lambda c: c.access.create_service_account("ci"),
+        access_pb.CreateServiceAccountRequest(name="ci"),
+        ACCOUNT,
+    ),
+}
+
+
+def transition(sequence: int, phase: str, node: str = "", attempt: int = 0, error: bool = False):
+    """Return a transition as the contract has it."""
+    response = execution_pb.WatchExecutionResponse(sequence=sequence, time=NOON)
+    if node:
+        response.node.node_id = node
+        response.node.phase = execution_pb.NodePhase.Value(f"NODE_PHASE_{phase}")
+        response.node.attempt = attempt
+        moved = response.node
+    else:
+        response.execution.phase = execution_pb.ExecutionPhase.Value(f"EXECUTION_PHASE_{phase}")
+        moved = response.execution
+    if error:
+        moved.error.CopyFrom(ERROR_PB)
+    return response

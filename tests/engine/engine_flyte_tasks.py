@@ -1,0 +1,53 @@
+"""A small flytekit project, registered and run by test_engine_flytekit.py."""
+
+import os
+from dataclasses import dataclass
+
+from flytekit import task, workflow
+from flytekit.exceptions.user import FlyteRecoverableException
+
+
+@dataclass
+class Route:
+    there: int
+    back: int
+
+
+@task
+def double(x: int) -> int:
+    return x * 2
+
+
+@task
+def route(there: int, back: int) -> Route:
+    return Route(there, back)
+
+
+@task
+def total(there: int, back: int) -> tuple[int, dict[str, str]]:
+    return there + back, dict(os.environ)
+
+
+@workflow
+def way_back(x: int) -> int:
+    return double(x=x)
+
+
+@workflow
+def journey(x: int) -> tuple[int, dict[str, str]]:
+    found = route(there=double(x=x), back=way_back(x=3))
+    return total(there=found.there, back=found.back)
+
+
+@task(retries=2)
+def land(runway: str) -> str:
+    if os.environ["FLYTE_ATTEMPT_NUMBER"] == "0":
+        raise FlyteRecoverableException("the runway is wet")
+    if runway:
+        raise ValueError(f"there is no runway {runway}")
+    return "landed"
+
+
+@workflow
+def landing(runway: str) -> str:
+    return land(runway=runway)
