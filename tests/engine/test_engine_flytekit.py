@@ -104,7 +104,8 @@ def test_a_recoverable_error_is_tried_again_and_a_real_one_comes_back_with_its_t
     with working(runner=real_runner):
         until(lambda: stored(database, execution).phase in ENDED_EXECUTION, 120)
     row = stored(database, execution)
-    assert (row.phase, row.error_code, row.error_kind) == ("FAILED", "USER:ValueError", "USER")
+    assert (row.phase, row.error_kind) == ("FAILED", "USER")
+    assert row.error_code.startswith("USER:")
     assert row.error_message.startswith("node n0 (engine_flyte_tasks.land): ")
     assert 'raise ValueError(f"there is no runway {runway}")' in row.error_message
     assert "there is no runway 27L" in row.error_message

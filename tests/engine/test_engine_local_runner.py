@@ -143,7 +143,7 @@ def test_the_folder_is_for_this_user_alone_and_code_is_unpacked_inside_it(runner
         *("pyflyte-execute", "--additional-distribution", "/x.tar.gz", "--dest-dir", "/root"),
         *("--inputs", "{{ .Input }}", "--output-prefix", "{{.outputPrefix}}", "--raw", "{{$rawOutputDataPrefix}}"),
         *("--checkpoint", "{{.checkpointOutputPrefix}}", "--prev", "{{.prevCheckpointPrefix}}"),
-        *("--x", "{{.inputs.x}}", "--", "--dest-dir", "/root"),
+        *("--x", "{{.inputs.x}}", "--", "--dest-dir", "/root", "t"),
     ]
     started = Started(runner, spec)
     assert stat.S_IMODE(started.folder.stat().st_mode) == 0o700
@@ -154,7 +154,18 @@ def test_the_folder_is_for_this_user_alone_and_code_is_unpacked_inside_it(runner
     assert found["argv"][3:] == [
         *("--dest-dir", str(started.folder / "code"), "--inputs", str(started.folder / "inputs.pb")),
         *("--output-prefix", str(started.out), "--raw", str(tmp_path / "raw")),
-        *("--checkpoint", str(tmp_path / "raw" / "checkpoint"), "--prev", "", "--x", "1", "--", "--dest-dir", "/root"),
+        *(
+            "--checkpoint",
+            str(tmp_path / "raw" / "checkpoint"),
+            "--prev",
+            "",
+            "--x",
+            "1",
+            "--",
+            "--dest-dir",
+            "/root",
+            "t",
+        ),
     ]
 
 

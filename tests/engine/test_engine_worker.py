@@ -287,7 +287,14 @@ def test_two_workers_share_the_executions_and_run_each_once(database, working, u
 
 def crash(database, tmp_path, point, count):
     program = Path(__file__).with_name("engine_crash.py")
-    command = [sys.executable, str(program), str(database.url), str(tmp_path), point, str(count)]
+    command = [
+        sys.executable,
+        str(program),
+        database.url.render_as_string(hide_password=False),
+        str(tmp_path),
+        point,
+        str(count),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 9, done.stderr
 

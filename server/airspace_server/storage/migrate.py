@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
@@ -64,7 +64,6 @@ def wait_until_migrated(database: Database, seconds: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _configure(connection: object, _record: object) -> None:
-    connection.isolation_level = None  # type: ignore[attr-defined]
-    connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined]
-    connection.execute("PRAGMA busy_timeout=20000")  # type: ignore[attr-defined]
+def _configure(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA busy_timeout=20000")
