@@ -169,7 +169,7 @@ class ExecutionError:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A run of a launch plan version of the same scope."""
+    """A run of a launch plan version of the same scope, or of a task alone: the other two names are then empty."""
 
     project: str
     domain: str
@@ -185,6 +185,8 @@ class Execution:
     start_time: datetime | None
     end_time: datetime | None
     labels: Mapping[str, str]
+    task: str
+    task_version: str
 
     @property
     def ended(self) -> bool:

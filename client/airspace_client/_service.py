@@ -31,18 +31,6 @@ CALL_REPEATS: Final = 5
 """How often a call is repeated at most: about 3 seconds in all."""
 STREAM_REPEATS: Final = 10
 """How often a stream is taken up again without any progress: about 26 seconds, enough for a server to restart."""
-REPEATABLE: Final = frozenset(
-    {
-        "RegisterTask",  # the same content again is OK, created: false
-        "RegisterWorkflow",
-        "RegisterLaunchPlan",
-        "ActivateLaunchPlan",  # ends with this version active either way
-        "DeactivateLaunchPlan",  # "Deactivating an inactive version changes nothing."
-        "CreateBinding",  # "Creating a binding that exists answers with the one that is there."
-    }
-)
-"""Mutations without a request_id of which the contract says that repeating changes nothing."""
-
 # Stubs have no types; the methods that call RPCs by name say what they send and get.
 Request: TypeAlias = Any
 Response: TypeAlias = Any
@@ -76,7 +64,7 @@ class Service:
         method = getattr(self.stub, rpc)
         attempts = _Attempts(
             self._transport,
-            repeats=CALL_REPEATS if keyed or rpc in REPEATABLE or self._reads(rpc) else 0,
+            repeats=CALL_REPEATS if keyed or self._repeatable(rpc) else 0,
             timeout=self._transport.timeout,
         )
         while True:
@@ -124,8 +112,9 @@ class Service:
                 if call is not None:
                     call.cancel()  # the caller may have gone away in the middle
 
-    def _reads(self, rpc: str) -> bool:
-        return bool(self._rpcs[rpc].GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS)
+    def _repeatable(self, rpc: str) -> bool:
+        """Tell whether the contract says that repeating a call changes nothing."""
+        return self._rpcs[rpc].GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
 
 
 class _Attempts:

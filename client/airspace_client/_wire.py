@@ -194,6 +194,8 @@ def execution(message: execution_pb.Execution) -> Execution:
         start_time=_moment_if_any(message, "start_time"),
         end_time=_moment_if_any(message, "end_time"),
         labels=dict(message.labels),
+        task=message.task.name,
+        task_version=message.task.version,
     )
 
 

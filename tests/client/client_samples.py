@@ -71,7 +71,7 @@ EXECUTION_PB = execution_pb.Execution(
 )  # fmt: skip
 EXECUTION = Execution(
     P, D, "run-1", "w.nightly", "v1", ExecutionPhase.FAILED, ERROR, "service-account:developer", "", "",
-    NOON, NOON, None, {"kind": "nightly"},
+    NOON, NOON, None, {"kind": "nightly"}, "", "",
 )  # fmt: skip
 
 NODE_PB = execution_pb.NodeExecution(

@@ -154,6 +154,8 @@ def test_json_has_snake_case_keys_and_rfc_3339_times(run: Run, server: ScriptedS
         "start_time": "2026-01-02T12:00:00.250000Z",
         "end_time": None,
         "labels": {"kind": "nightly"},
+        "task": "",
+        "task_version": "",
     }
     server.script("GetTask", registry_pb.GetTaskResponse(task=TASK_PB))
     task = json.loads(run("-o", "json", "tasks", "get", *IN, "w.fit", "--version", "v1").stdout)

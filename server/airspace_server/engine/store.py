@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flyteidl.admin import execution_pb2
+from flyteidl.admin import execution_pb2, task_pb2
 from flyteidl.core import compiler_pb2, literals_pb2
 from sqlalchemy import Row, Update, bindparam, func, select
 
@@ -24,11 +24,13 @@ from airspace_server.core.execution import (
 from airspace_server.core.scope import ExecutionId, Scope
 from airspace_server.engine.graph import Attempt, NodeState, State, Step
 from airspace_server.engine.plan import Entity
+from airspace_server.flyte.single_task import single_task_workflow
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.tables import (
     ExecutionRow,
     NodeExecutionRow,
     TaskAttemptRow,
+    TaskRow,
     TransitionRow,
     WorkflowRow,
     table,
@@ -42,6 +44,7 @@ _nodes: Final = table(NodeExecutionRow)
 _attempts: Final = table(TaskAttemptRow)
 _transitions: Final = table(TransitionRow)
 _workflows: Final = table(WorkflowRow)
+_tasks: Final = table(TaskRow)
 
 _ABORTING_AT_ONCE: Final = 100
 _NEVER: Final = 0
@@ -125,6 +128,8 @@ _LOAD: Final = select(
     _executions.c.launch_plan_name,
     _executions.c.workflow_name,
     _executions.c.workflow_version,
+    _executions.c.task_name,
+    _executions.c.task_version,
     _executions.c.spec,
     _executions.c.inputs,
     _executions.c.error_code,
@@ -145,6 +150,10 @@ _LOAD_ATTEMPTS: Final = (
 )
 _CLOSURE: Final = select(_workflows.c.closure).where(
     scoped(_workflows), _workflows.c.name == bindparam("workflow"), _workflows.c.version == bindparam("version")
+)
+
+_TASK: Final = select(_tasks.c.closure).where(
+    scoped(_tasks), _tasks.c.name == bindparam("task"), _tasks.c.version == bindparam("version")
 )
 
 _LOCK: Final = (
@@ -223,11 +232,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An execution as it is stored."""
+    """An execution as it is stored. `runs` is its workflow, or the task that it runs alone and without a launch plan."""
 
     state: State
     launch_plan: str
-    workflow: tuple[str, str]
+    runs: Entity
     spec: execution_pb2.ExecutionSpec
 
 
@@ -305,13 +314,18 @@ class EngineStore:
         inputs = literals_pb2.LiteralMap.FromString(row.inputs)
         state = State(ExecutionPhase(row.phase), inputs, nodes, None, _error(row))
         spec = execution_pb2.ExecutionSpec.FromString(row.spec)
-        return Loaded(state, row.launch_plan_name, (row.workflow_name, row.workflow_version), spec)
+        if row.task_name is not None:
+            return Loaded(state, "", Entity("TASK", row.task_name, row.task_version), spec)
+        return Loaded(state, row.launch_plan_name, Entity("WORKFLOW", row.workflow_name, row.workflow_version), spec)
 
-    def closure(self, scope: Scope, workflow: tuple[str, str]) -> compiler_pb2.CompiledWorkflowClosure:
-        """Read a compiled workflow, which never changes. A foreign key of executions keeps it there."""
+    def closure(self, scope: Scope, runs: Entity) -> compiler_pb2.CompiledWorkflowClosure:
+        """Read what an execution runs, which never changes. A foreign key of executions keeps it there."""
         with self._database.read(scope) as tx:
-            row = tx.execute(_CLOSURE, workflow=workflow[0], version=workflow[1]).one()
-        return compiler_pb2.CompiledWorkflowClosure.FromString(row.closure)
+            if runs.kind == "TASK":
+                task = tx.execute(_TASK, task=runs.name, version=runs.version).scalar_one()
+                return single_task_workflow(task_pb2.TaskClosure.FromString(task).compiled_task)
+            workflow = tx.execute(_CLOSURE, workflow=runs.name, version=runs.version).scalar_one()
+        return compiler_pb2.CompiledWorkflowClosure.FromString(workflow)
 
     def commit(self, lease: Lease, before: State, step: Step, now: int) -> None:
         """Store a step, all of it or nothing.

@@ -29,7 +29,7 @@ from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, Execution
 from airspace_server.core.scope import ExecutionId, Scope
 from airspace_server.engine import graph
 from airspace_server.engine.outcome import Failed, Lost, Outcome, Succeeded, TimedOut
-from airspace_server.engine.plan import NotRunnableError, Plan, parse
+from airspace_server.engine.plan import Entity, NotRunnableError, Plan, parse
 from airspace_server.engine.runners.base import AttemptSpec, RefusedError, Runner
 from airspace_server.engine.store import AbortAskedError, EngineStore, Lease, LeaseLostError, Loaded
 from airspace_server.storage.database import Database
@@ -168,7 +168,7 @@ class Worker:
             return
         held = self._held[lease.execution] = _Held(lease, loaded, Plan({}, {}, {}), loaded.state)
         try:
-            held.plan = self._plan(lease.execution.scope, loaded.workflow)
+            held.plan = self._plan(lease.execution.scope, loaded.runs)
         except NotRunnableError as error:
             self._refuse(held, ExecutionError("NOT_RUNNABLE", str(error), ErrorKind.USER))
         except DBAPIError:
@@ -189,8 +189,8 @@ class Worker:
                 events.append(graph.AttemptEnded(node.id, attempt.number, outcome or Lost(_LOST)))
         return events
 
-    def _read_plan(self, scope: Scope, workflow: tuple[str, str]) -> Plan:
-        return parse(self._store.closure(scope, workflow))
+    def _read_plan(self, scope: Scope, runs: Entity) -> Plan:
+        return parse(self._store.closure(scope, runs))
 
     def _renew(self) -> None:
         lost = self._store.renew([held.lease for held in self._held.values()], self._clock()) if self._held else ()
@@ -306,7 +306,7 @@ class Worker:
 
         return AttemptSpec(
             execution,
-            loaded.workflow[0],
+            loaded.runs.name,
             loaded.launch_plan,
             node_id,
             number,

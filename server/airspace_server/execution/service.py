@@ -180,8 +180,9 @@ def _id(message: identifiers_pb2.ExecutionId) -> ExecutionId:
     return ExecutionId(scope_of(message.scope), message.name)
 
 
-def _launch_plan_id(id_: EntityId) -> identifiers_pb2.LaunchPlanId:
-    return identifiers_pb2.LaunchPlanId(scope=scope_message(id_.scope), name=id_.name, version=id_.version)
+def _put(message: identifiers_pb2.LaunchPlanId | identifiers_pb2.TaskId, id_: EntityId) -> None:
+    message.scope.CopyFrom(scope_message(id_.scope))
+    message.name, message.version = id_.name, id_.version
 
 
 def _error(error: ExecutionError) -> pb.ExecutionError:
@@ -199,7 +200,9 @@ def _execution(execution: Execution) -> pb.Execution:
         labels=execution.labels,
     )
     if execution.launch_plan is not None:
-        message.launch_plan.CopyFrom(_launch_plan_id(execution.launch_plan))
+        _put(message.launch_plan, execution.launch_plan)
+    if execution.task is not None:
+        _put(message.task, execution.task)
     if execution.error is not None:
         message.error.CopyFrom(_error(execution.error))
     if execution.started_at is not None:

@@ -74,7 +74,7 @@ class ExecutionError(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., kind: _Optional[_Union[ErrorKind, str]] = ...) -> None: ...
 
 class Execution(_message.Message):
-    __slots__ = ("id", "launch_plan", "phase", "error", "principal", "abort_cause", "abort_principal", "create_time", "start_time", "end_time", "labels")
+    __slots__ = ("id", "launch_plan", "phase", "error", "principal", "abort_cause", "abort_principal", "create_time", "start_time", "end_time", "labels", "task")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +93,7 @@ class Execution(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
     id: _identifiers_pb2.ExecutionId
     launch_plan: _identifiers_pb2.LaunchPlanId
     phase: ExecutionPhase
@@ -104,7 +105,8 @@ class Execution(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, id: _Optional[_Union[_identifiers_pb2.ExecutionId, _Mapping]] = ..., launch_plan: _Optional[_Union[_identifiers_pb2.LaunchPlanId, _Mapping]] = ..., phase: _Optional[_Union[ExecutionPhase, str]] = ..., error: _Optional[_Union[ExecutionError, _Mapping]] = ..., principal: _Optional[str] = ..., abort_cause: _Optional[str] = ..., abort_principal: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    task: _identifiers_pb2.TaskId
+    def __init__(self, id: _Optional[_Union[_identifiers_pb2.ExecutionId, _Mapping]] = ..., launch_plan: _Optional[_Union[_identifiers_pb2.LaunchPlanId, _Mapping]] = ..., phase: _Optional[_Union[ExecutionPhase, str]] = ..., error: _Optional[_Union[ExecutionError, _Mapping]] = ..., principal: _Optional[str] = ..., abort_cause: _Optional[str] = ..., abort_principal: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., task: _Optional[_Union[_identifiers_pb2.TaskId, _Mapping]] = ...) -> None: ...
 
 class NodeExecution(_message.Message):
     __slots__ = ("id", "spec_node_id", "parent_id", "phase", "entity", "attempts", "error", "create_time", "start_time", "end_time")
