@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
@@ -109,7 +108,7 @@ class Parts:
         self.issuer: Issuer | None = None
         if settings.issues_tokens:
             key = keys.signing_key(secrets)
-            self.issuer = Issuer(self.database, key, self.url, settings.audience, _wall_clock)
+            self.issuer = Issuer(self.database, key, self.url, settings.audience, clock.now)
             trusted.append(BuiltInIssuer(key, self.url, settings.audience))
         if settings.oidc_issuer:
             trusted.append(
@@ -120,7 +119,7 @@ class Parts:
                     settings.oidc_member_claim,
                 )
             )
-        authenticator = Authenticator(trusted, self.policy, _wall_clock)
+        authenticator = Authenticator(trusted, self.policy, clock.now)
         self.guards = Guards(authenticator.authenticate, lambda: self.policy.snapshot().grants)
         self.tls = _tls(settings)
 
@@ -137,12 +136,12 @@ class Parts:
             ProjectService(database, self.pager, clock.now, settings.domains),
             RegistryService(registry, lists),
             LaunchPlanService(launch_plans, lists),
-            AccessService(database, self.policy, self.pager, _wall_clock),
+            AccessService(database, self.policy, self.pager, clock.now),
             ExecutionService(database, launcher, executions, self.watcher, self.pager, clock.now),
         )
         flyte_doors = (
             AdminFlyte(database, registry, launch_plans, self.pager, clock.now, settings.domains),
-            ExecutionFlyte(database, launcher, executions, self.pager, clock.now),
+            ExecutionFlyte(database, launcher, executions, self.pager, settings.domains),
             DataProxy(self.artifacts, self.signer, self.url, clock.now, MAX_UPLOAD),
             AuthMetadataFlyte(self._login()),
             IdentityFlyte(),
@@ -443,10 +442,6 @@ def _tls(settings: Settings) -> Tls | None:
 
 def _merged(first: Handlers, second: Handlers) -> Handlers:
     return {service: {**first.get(service, {}), **second.get(service, {})} for service in {*first, *second}}
-
-
-def _wall_clock() -> datetime:
-    return datetime.now(UTC)
 
 
 def _wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import create_service_account
 from airspace_server.access.store import Binding, PolicyStore, change, establish, insert_binding
 from airspace_server.core.scope import ScopePattern
 from airspace_server.storage.database import Database
-from airspace_server.storage.tables import METADATA
 
 
 @dataclass
@@ -20,8 +18,8 @@ class Clock:
 
     now: float = 1_800_000_000.0
 
-    def __call__(self) -> datetime:
-        return datetime.fromtimestamp(self.now, UTC)
+    def __call__(self) -> int:
+        return int(self.now * 1_000_000)
 
     def seconds(self) -> float:
         return self.now
@@ -48,14 +46,6 @@ class Setup:
             self.secrets[name] = create_service_account(tx, name, "user:test", 7)
         self.policy.refresh()
         return self.secrets[name]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'airspace.db'}")
-    METADATA.create_all(database.engine)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import ECKey, Key, OctKey, RSAKey
+from sqlalchemy import delete, update
+
 from airspace_server.access import authenticate as module
 from airspace_server.access.authenticate import (
     CACHED_SECONDS,
@@ -27,11 +33,6 @@ from airspace_server.access.keys import signing_key
 from airspace_server.access.store import change as count_revision
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.storage.tables import ServiceAccountRow, table
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from joserfc import jwt
-from joserfc.jwk import ECKey, Key, OctKey, RSAKey
-from sqlalchemy import delete, update
 
 LOCAL = "http://127.0.0.1:8088"
 AUDIENCE = "airspace"

@@ -3,12 +3,13 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airspace_server.access.decide import Grant, Grants, Need, Reach, first_missing, holds, visible
 from airspace_server.access.identity import ANONYMOUS, Principal
 from airspace_server.core.permissions import Permission
 from airspace_server.core.scope import ANY, Scope, ScopePattern
-from hypothesis import given
-from hypothesis import strategies as st
 
 PROJECTS = ("ads", "maps", "search")
 DOMAINS = ("development", "production")

@@ -8,13 +8,14 @@ from urllib.parse import quote_plus
 
 import httpx
 import pytest
-from airspace_server.access.http import MAX_BODY, routes
-from airspace_server.access.issuer import FailureLimit, Issuer
-from airspace_server.access.keys import signing_key
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
+
+from airspace_server.access.http import MAX_BODY, routes
+from airspace_server.access.issuer import FailureLimit, Issuer
+from airspace_server.access.keys import signing_key
 
 URL = "http://127.0.0.1:8088"
 FORM = {"grant_type": "client_credentials", "scope": "all"}

@@ -6,6 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from joserfc import jwt
+from sqlalchemy import select, update
+
 from airspace_server.access.issuer import (
     FailureLimit,
     InvalidClientError,
@@ -16,8 +19,6 @@ from airspace_server.access.issuer import (
 from airspace_server.access.keys import signing_key
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.storage.tables import ServiceAccountRow, table
-from joserfc import jwt
-from sqlalchemy import select, update
 
 ACCOUNTS = table(ServiceAccountRow)
 URL = "http://127.0.0.1:8088"

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from airspace_server.access.keys import KeyFileError, read_private, secret, signing_key, write_private
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from airspace_server.access.decide import Need, holds
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import Issuer

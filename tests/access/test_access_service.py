@@ -1,6 +1,7 @@
 """The front door of airspace.access.v1, with a real policy behind it."""
 
 import pytest
+
 from airspace.access.v1 import access_service_pb2 as pb
 from airspace.options.v1 import options_pb2
 from airspace.type.v1 import identifiers_pb2

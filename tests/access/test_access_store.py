@@ -6,6 +6,11 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import delete, update
+from sqlalchemy.exc import SQLAlchemyError
+
 from airspace_server.access.decide import Need, Visible, holds
 from airspace_server.access.identity import Principal
 from airspace_server.access.store import (
@@ -26,10 +31,6 @@ from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 from airspace_server.core.scope import ScopePattern
 from airspace_server.storage.tables import BindingRow, PolicyRevisionRow, RoleRow, ServiceAccountRow, table
-from hypothesis import given
-from hypothesis import strategies as st
-from sqlalchemy import delete, update
-from sqlalchemy.exc import SQLAlchemyError
 
 EVERYWHERE = ScopePattern("*", "*")
 LAUNCH = Permission.EXECUTION_LAUNCH

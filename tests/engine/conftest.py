@@ -5,20 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from engine_rows import create
+from engine_rows import add_project
 
 from airspace_server.artifacts.local import LocalArtifactStore
+from airspace_server.core.clock import now
 from airspace_server.engine.runners.local import LocalRunner
-from airspace_server.engine.worker import Worker, now_us
-from airspace_server.storage.database import Database
+from airspace_server.engine.worker import Worker
 
 
 @pytest.fixture
-def database(tmp_path):
-    made = Database(f"sqlite:///{tmp_path / 'airspace.db'}")
-    create(made)
-    yield made
-    made.close()
+def database(database):
+    """The test's own database, with a project in it."""
+    add_project(database)
+    return database
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def working(database, artifacts, runner):
     def work(*, later_us=0, **options):
         options = {"runner": runner, "owner": "worker-1", "slots": 2, "drain": 0.0, "database": database} | options
         used = {"database": options.pop("database"), "artifacts": artifacts, "runner": options.pop("runner")}
-        worker = Worker(**used, clock=lambda: now_us() + later_us, **options)
+        worker = Worker(**used, clock=lambda: now() + later_us, **options)
         stop = threading.Event()
         failures = []
 

@@ -11,7 +11,6 @@ from sqlalchemy import select
 from airspace_server.core.scope import ExecutionId, Scope
 from airspace_server.storage.database import Database
 from airspace_server.storage.tables import (
-    METADATA,
     ExecutionRow,
     LaunchPlanRow,
     NodeExecutionRow,
@@ -126,8 +125,7 @@ def closure(
     )
 
 
-def create(database: Database) -> None:
-    METADATA.create_all(database.engine)
+def add_project(database: Database) -> None:
     with database.write() as tx:
         project = {"id": SCOPE.project, "name": "Flights", "description": "", "labels": "{}", "state": "ACTIVE"}
         tx.insert(table(ProjectRow), {**project, "version": 1, "created_at": 1, "updated_at": 1})

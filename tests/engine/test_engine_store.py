@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -6,7 +7,6 @@ from engine_rows import (
     ask_abort,
     attempts_of,
     closure,
-    create,
     launch,
     literals,
     node,
@@ -188,9 +188,9 @@ def test_executions_of_every_scope_are_leased_and_stay_in_theirs(store, database
     assert nodes_of(database, here) == {}
 
 
-def test_looking_for_work_on_sqlite_uses_the_index_of_open_executions(tmp_path):
+def test_looking_for_work_on_sqlite_uses_the_index_of_open_executions(migrated_sqlite, tmp_path):
+    shutil.copy(migrated_sqlite, tmp_path / "planned.db")
     database = Database(f"sqlite:///{tmp_path / 'planned.db'}")
-    create(database)
     store = EngineStore(database, "worker-1")
     plans = []
 

@@ -24,10 +24,10 @@ from engine_rows import (
 )
 from flyteidl.core import errors_pb2
 
+from airspace_server.core.clock import now
 from airspace_server.core.execution import ENDED_EXECUTION
 from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.store import LEASE_US, EngineStore
-from airspace_server.engine.worker import now_us
 
 LATER = 2 * LEASE_US
 """On a worker's clock, so that every lease of a worker before it has ended."""
@@ -266,7 +266,7 @@ def test_a_worker_that_lost_an_execution_ends_what_it_runs_of_it(database, worki
         (attempt,) = attempts_of(database, execution)
         pid = json.loads(attempt.handle)["pid"]
         thief = EngineStore(database, "thief")
-        (lease,) = thief.lease(now_us() + LATER, 1)
+        (lease,) = thief.lease(now() + LATER, 1)
         until(lambda: not psutil.pid_exists(pid))
         thief.release(lease)
         gate.touch()

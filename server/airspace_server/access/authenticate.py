@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from airspace_server.access.issuer import KIND_CLAIM, SERVICE_ACCOUNT, TOKEN_TYP
 from airspace_server.access.keys import ALGORITHM
 from airspace_server.access.store import PolicyStore
 from airspace_server.core import names
+from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import ApiError, Reason
 
 MAX_TOKEN: Final = 16 * 1024
@@ -235,7 +235,7 @@ class Authenticator:
     `clock` tells the time, aware of its zone. Raises ValueError without issuers and for two of the same URL.
     """
 
-    def __init__(self, issuers: Sequence[TrustedIssuer], policy: PolicyStore, clock: Callable[[], datetime]) -> None:
+    def __init__(self, issuers: Sequence[TrustedIssuer], policy: PolicyStore, clock: Clock) -> None:
         self._issuers = {issuer.issuer_url: issuer for issuer in issuers}
         if not issuers or len(self._issuers) != len(issuers):
             raise ValueError("an authenticator needs issuers, each of another URL")
@@ -255,7 +255,7 @@ class Authenticator:
         token = token.strip(" ")
         if scheme.lower() != "bearer" or len(token) > MAX_TOKEN:
             raise _invalid()
-        now = self._clock().timestamp()
+        now = self._clock() / MICROSECONDS
         digest = hashlib.sha256(token.encode(errors="replace")).digest()
         identity = self._verified.get(digest, now)
         if identity is None:

@@ -7,9 +7,8 @@ import secrets
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from joserfc import jwt
@@ -19,6 +18,7 @@ from sqlalchemy import bindparam, select
 from airspace_server.access.keys import ALGORITHM
 from airspace_server.access.store import change
 from airspace_server.core import names
+from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.storage.database import Database, Transaction
 from airspace_server.storage.tables import ServiceAccountRow, table
@@ -64,7 +64,7 @@ class TokenResponse:
 class Issuer:
     """Signs access tokens for service accounts. Safe to share between threads.
 
-    `clock` tells the time, aware of its zone. Raises ValueError for an empty issuer URL or audience.
+    Raises ValueError for an empty issuer URL or audience.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Issuer:
         key: ECKey,
         issuer_url: str,
         audience: str,
-        clock: Callable[[], datetime],
+        clock: Clock,
         lifetime: timedelta = timedelta(minutes=30),
     ) -> None:
         if not issuer_url or not audience:
@@ -95,7 +95,7 @@ class Issuer:
         failures come too fast.
         """
         del scope
-        now = self._clock().timestamp()
+        now = self._clock() / MICROSECONDS
         # What cannot be a name is looked up as the empty one: databases differ in the strings that they can take.
         name = client_id if names.account(client_id) is None else ""
         with self._database.read() as tx:

@@ -1,9 +1,5 @@
 """The front door of airspace.access.v1. The interceptors have authenticated, authorized and validated every call."""
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Final
-
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from airspace.access.v1 import access_service_pb2 as pb
@@ -13,13 +9,12 @@ from airspace_server.access.call import Call
 from airspace_server.access.issuer import SERVICE_ACCOUNT, create_service_account
 from airspace_server.access.rules import number_of, permission_of
 from airspace_server.access.store import Binding, PolicyStore
+from airspace_server.core.clock import Clock
 from airspace_server.core.errors import invalid_field
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 from airspace_server.core.scope import ScopePattern
 from airspace_server.storage.database import Database
 from airspace_server.storage.paging import Pager, page_size
-
-_MICROSECONDS: Final = 1_000_000
 
 
 class AccessService:
@@ -28,7 +23,7 @@ class AccessService:
     Every change is in force in this process before it is answered.
     """
 
-    def __init__(self, database: Database, policy: PolicyStore, pager: Pager, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, policy: PolicyStore, pager: Pager, clock: Clock) -> None:
         self._database = database
         self._policy = policy
         self._pager = pager
@@ -56,7 +51,7 @@ class AccessService:
         """Create a role of the operator's own."""
         permissions = frozenset(_permission(number) for number in request.permissions)
         with self._database.write() as tx:
-            revision = store.create_role(tx, call.principal, request.name, permissions, self._now())
+            revision = store.create_role(tx, call.principal, request.name, permissions, self._clock())
         self._policy.refresh()
         return pb.CreateRoleResponse(role=_role(request.name, permissions), revision=revision)
 
@@ -85,7 +80,7 @@ class AccessService:
         """Bind a member to a role at a pattern."""
         with self._database.write() as tx:
             binding, revision = store.create_binding(
-                tx, call.principal, request.member, request.role, _pattern(request.pattern), self._now()
+                tx, call.principal, request.member, request.role, _pattern(request.pattern), self._clock()
             )
         self._policy.refresh()
         return pb.CreateBindingResponse(binding=_binding(binding), revision=revision)
@@ -103,14 +98,11 @@ class AccessService:
     ) -> pb.CreateServiceAccountResponse:
         """Create a service account and show its secret, this once."""
         with self._database.write() as tx:
-            secret = create_service_account(tx, request.name, call.principal.member, self._now())
+            secret = create_service_account(tx, request.name, call.principal.member, self._clock())
             # Bindings can wait for an account of this name, and who creates it can be it.
             store.require_own_bindings(tx, call.principal, f"{SERVICE_ACCOUNT}:{request.name}")
         self._policy.refresh()
         return pb.CreateServiceAccountResponse(name=request.name, secret=secret)
-
-    def _now(self) -> int:
-        return int(self._clock().timestamp() * _MICROSECONDS)
 
 
 def _permission(number: int) -> Permission:

@@ -30,7 +30,7 @@ from airspace_server.core import names
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.scope import EntityId, Scope
-from airspace_server.flyte.identifiers import entity_id, identifier
+from airspace_server.flyte.identifiers import entity_id, identifier, require_domain
 from airspace_server.flyte.listing import Field, Listing, coded, fetch, microseconds
 from airspace_server.storage.database import Database, scoped
 from airspace_server.storage.paging import Pager
@@ -43,34 +43,38 @@ _NO_LIMIT: Final = 1000
 _VERSION_KEYS: Final = ("name", "version")
 
 
-def _versions(versions: Table, *more: str, related: Mapping[str, Field] | None = None) -> Listing:
+def _versions(
+    entity: str,
+    versions: Table,
+    *more: str,
+    own: Mapping[str, Field] | None = None,
+    related: Mapping[str, Field] | None = None,
+) -> Listing:
     text = ("project", "domain", "name", "version", "digest", *more)
     fields = {name: Field(versions.c[name]) for name in text}
     fields["created_at"] = Field(versions.c.created_at, microseconds)
     fields["updated_at"] = Field(
         versions.c.updated_at if "updated_at" in versions.c else versions.c.created_at, microseconds
     )
-    return Listing(fields, tuple(versions.c[key] for key in _VERSION_KEYS), related or {})
+    return Listing(entity, {**fields, **(own or {})}, tuple(versions.c[key] for key in _VERSION_KEYS), related or {})
 
 
-_TASK_LIST: Final = _versions(TASKS, "type", "short_description")
-_WORKFLOW_LIST: Final = _versions(WORKFLOWS, "short_description")
-_LAUNCH_PLAN_STATE: Final = Field(
-    LAUNCH_PLANS.c.state, coded({"0": INACTIVE, "1": ACTIVE, INACTIVE: INACTIVE, ACTIVE: ACTIVE})
-)
+_TASK_LIST: Final = _versions("task", TASKS, "type", "short_description")
+_WORKFLOW_LIST: Final = _versions("workflow", WORKFLOWS, "short_description")
 _LAUNCH_PLAN_LIST: Final = _versions(
+    "launch_plan",
     LAUNCH_PLANS,
+    own={"state": Field(LAUNCH_PLANS.c.state, coded({"0": INACTIVE, "1": ACTIVE, INACTIVE: INACTIVE, ACTIVE: ACTIVE}))},
     related={
         "workflow.name": Field(LAUNCH_PLANS.c.workflow_name),
         "workflow.version": Field(LAUNCH_PLANS.c.workflow_version),
-        "state": _LAUNCH_PLAN_STATE,
-        "launch_plan.state": _LAUNCH_PLAN_STATE,
     },
 )
 _PROJECT_STATE: Final = coded(
     {"0": PROJECT_ACTIVE, "1": PROJECT_ARCHIVED, "ACTIVE": PROJECT_ACTIVE, "ARCHIVED": PROJECT_ARCHIVED}
 )
 _PROJECT_LIST: Final = Listing(
+    "project",
     {
         "id": Field(PROJECTS.c.id),
         "identifier": Field(PROJECTS.c.id),
@@ -363,7 +367,7 @@ class AdminFlyte:
     ) -> common_pb2.NamedEntityIdentifierList:
         """List distinct names in alphabetical order; Flyte's sort keys say nothing about a name without a version."""
         scope = self._scope(request.project, request.domain, "")
-        by_name = Listing(listing.fields, (versions.c.name,))
+        by_name = Listing(listing.entity, listing.fields, (versions.c.name,))
         statement = select(versions.c.name).where(scoped(versions)).group_by(versions.c.name)
         with self._database.read(scope) as tx:
             rows, token = fetch(
@@ -385,7 +389,7 @@ class AdminFlyte:
 
     def _id(self, message: identifier_pb2.Identifier, kind: Any) -> EntityId:
         found = entity_id(message, kind)
-        self._require_domain(found.scope.domain, "id.domain")
+        require_domain(found.scope.domain, self._domains, "id.domain")
         return found
 
     def _create_id(self, message: identifier_pb2.Identifier, kind: Any) -> EntityId:
@@ -396,22 +400,8 @@ class AdminFlyte:
 
     def _scope(self, project: str, domain: str, prefix: str) -> Scope:
         _require_project_id(project, f"{prefix}project")
-        self._require_domain(domain, f"{prefix}domain")
+        require_domain(domain, self._domains, f"{prefix}domain")
         return Scope(project, domain)
-
-    def _require_domain(self, domain: str, path: str) -> None:
-        if domain in self._domains:
-            return
-        problem = names.domain(domain)
-        if problem:
-            raise invalid_field(path, problem)
-        listed = ",".join(self._domains)
-        raise ApiError(
-            Reason.UNKNOWN_DOMAIN,
-            f"{path} is {domain!r}; this server's domains are {listed}",
-            {"field": path, "domain": domain, "domains": listed},
-            path,
-        )
 
 
 def _require_project_id(project: str, path: str) -> None:

@@ -6,9 +6,9 @@ It turns messages into calls of the use cases and back. The chain has authentica
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from airspace.project.v1 import project_service_pb2 as pb
 from sqlalchemy import ColumnElement, select
 
+from airspace.project.v1 import project_service_pb2 as pb
 from airspace_server.access.call import Call
 from airspace_server.access.messages import timestamp
 from airspace_server.access.once import Response, once

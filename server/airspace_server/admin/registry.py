@@ -13,7 +13,7 @@ from flyteidl.core import compiler_pb2, interface_pb2
 from sqlalchemy import Row, Select, Table, bindparam, select
 
 from airspace_server.core.clock import Clock
-from airspace_server.core.errors import ApiError, Reason, not_found
+from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.scope import EntityId, Scope
 from airspace_server.flyte.compiler import compile_task, compile_workflow, references
 from airspace_server.flyte.digest import digest
@@ -24,6 +24,7 @@ from airspace_server.storage.tables import LaunchPlanRow, TaskRow, WorkflowRow, 
 TASKS: Final = table(TaskRow)
 WORKFLOWS: Final = table(WorkflowRow)
 _LAUNCH_PLANS: Final = table(LaunchPlanRow)
+_MAX_TYPE: Final = 255
 
 
 def one_version(versions: Table) -> Select[Any]:
@@ -116,12 +117,15 @@ class Registry:
         Raises PROJECT_MISSING, PROJECT_ARCHIVED, DIFFERENT_CONTENT, and what flyte/compiler.py raises of a bad spec.
         """
         closure = compile_task(task, spec)
+        type_ = closure.compiled_task.template.type
+        if len(type_) > _MAX_TYPE or "\0" in type_:
+            raise invalid_field("spec.template.type", f"must have at most {_MAX_TYPE} characters, and no NUL")
         now = self._clock()
         content = digest(closure.compiled_task)
         closure.created_at.FromMicroseconds(now)
         row = {
-            "type": closure.compiled_task.template.type,
-            "short_description": spec.description.short_description,
+            "type": type_,
+            "short_description": _short(spec),
             "digest": content,
             "closure": closure.SerializeToString(),
             "created_at": now,
@@ -148,7 +152,7 @@ class Registry:
         closure = compile_workflow(workflow, spec, tasks, launch_plans)
         now = self._clock()
         row = {
-            "short_description": spec.description.short_description,
+            "short_description": _short(spec),
             "digest": digest(closure),
             "interface": closure.primary.template.interface.SerializeToString(deterministic=True),
             "closure": closure.SerializeToString(deterministic=True),
@@ -185,6 +189,13 @@ def _found(tx: Transaction, statement: Select[Any], ids: Iterable[EntityId]) -> 
     """Read those of the versions that are there; what is missing the compiler reports, with its place."""
     rows = ((id_, tx.one(statement, name=id_.name, version=id_.version)) for id_ in ids)
     return [(id_, row) for id_, row in rows if row is not None]
+
+
+def _short(spec: task_pb2.TaskSpec | workflow_pb2.WorkflowSpec) -> str:
+    short = spec.description.short_description
+    if "\0" in short:
+        raise invalid_field("spec.description.short_description", "must not contain a NUL character")
+    return short
 
 
 def _compiled_task(row: Row[Any]) -> compiler_pb2.CompiledTask:

@@ -6,14 +6,14 @@ They turn messages into calls of the use cases and back. The chain has authentic
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-from airspace.launchplan.v1 import launch_plan_service_pb2 as plan_pb
-from airspace.registry.v1 import registry_service_pb2 as pb
-from airspace.type.v1 import identifiers_pb2
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import compiler_pb2
 from google.protobuf.message import Message
 from sqlalchemy import ColumnElement, Row, Table, select
 
+from airspace.launchplan.v1 import launch_plan_service_pb2 as plan_pb
+from airspace.registry.v1 import registry_service_pb2 as pb
+from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
 from airspace_server.access.messages import packed, scope_message, scope_of, timestamp, unpacked
 from airspace_server.admin.launch_plans import ACTIVE, LAUNCH_PLANS, LaunchPlan, LaunchPlans

@@ -14,11 +14,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from airspace_server.artifacts.signing import MAX_LIFETIME, UrlGrant, UrlSigner
 from airspace_server.artifacts.store import MD5_BYTES, ArtifactStore, segment_problem
 from airspace_server.core import names
-from airspace_server.core.clock import Clock
+from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import invalid_field
 from airspace_server.core.scope import Scope
 
-_MICROSECONDS: Final = 10**6
 _NANOS: Final = 10**9
 
 
@@ -104,7 +103,7 @@ class DataProxy:
             if not (0 <= expires_in.nanos < _NANOS and 0 < nanos <= MAX_LIFETIME * _NANOS):
                 raise invalid_field("expires_in", f"must be more than 0 and at most {MAX_LIFETIME} seconds")
             lifetime = -(-nanos // _NANOS)
-        return self._clock() // _MICROSECONDS + lifetime
+        return self._clock() // MICROSECONDS + lifetime
 
 
 def scope_of_native_url(store: ArtifactStore, native_url: str) -> Scope:

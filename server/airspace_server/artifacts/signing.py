@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote
 
-from airspace_server.core.clock import Clock
+from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.scope import Scope
 
@@ -22,7 +22,6 @@ MIN_KEY: Final = 32
 """Shortest key that the signer takes, in bytes: as strong as the signature."""
 
 _PURPOSE: Final = b"airspace signed artifact URL v1"
-_MICROSECONDS: Final = 10**6
 _QUERY: Final = re.compile(
     r"expires=(?P<expires>[0-9]{1,11})&limit=(?P<limit>[0-9]{1,18})(&md5=(?P<md5>[0-9a-f]{32}))?"
     r"&signature=(?P<signature>[0-9a-f]{64})"
@@ -84,7 +83,7 @@ class UrlSigner:
         return grant
 
     def _now(self) -> int:
-        return self._clock() // _MICROSECONDS
+        return self._clock() // MICROSECONDS
 
     def _signature(self, grant: UrlGrant) -> str:
         # A JSON array: no part can pose as the end of one and the beginning of the next.

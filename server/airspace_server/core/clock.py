@@ -2,6 +2,10 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
+
+MICROSECONDS: Final = 1_000_000
+"""How many a second has."""
 
 Clock = Callable[[], int]
 """Tells the time in microseconds since the epoch, UTC. Tests bring their own."""

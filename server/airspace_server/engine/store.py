@@ -232,7 +232,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An execution as it is stored. `runs` is its workflow, or the task that it runs alone and without a launch plan."""
+    """An execution as it is stored. `runs` is its workflow, or the task that it runs alone, without a launch plan."""
 
     state: State
     launch_plan: str

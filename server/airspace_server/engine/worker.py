@@ -25,6 +25,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from airspace_server.artifacts.store import ArtifactStore
+from airspace_server.core.clock import Clock, now
 from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase
 from airspace_server.core.scope import ExecutionId, Scope
 from airspace_server.engine import graph
@@ -45,11 +46,6 @@ _ENDING_SECONDS: Final = 10.0
 _PLANS: Final = 64
 
 _log = logging.getLogger(__name__)
-
-
-def now_us() -> int:
-    """Return the time in microseconds since the epoch."""
-    return time.time_ns() // 1000
 
 
 @dataclass(eq=False, slots=True)
@@ -91,7 +87,7 @@ class Worker:
         owner: str,
         slots: int,
         drain: float = DRAIN_SECONDS,
-        clock: Callable[[], int] = now_us,
+        clock: Clock = now,
         checkpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = EngineStore(database, owner)

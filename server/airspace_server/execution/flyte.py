@@ -5,7 +5,7 @@ fields must be unset, which must be there, and what an answer's shape makes flyt
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from flyteidl.admin import (
@@ -23,7 +23,6 @@ from sqlalchemy import Row, bindparam, select
 from airspace_server.access.call import Call
 from airspace_server.access.messages import timestamp
 from airspace_server.core import names
-from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.execution import (
     ENDED_EXECUTION,
@@ -46,8 +45,14 @@ from airspace_server.execution.store import (
     error_of,
     from_row,
 )
-from airspace_server.flyte.identifiers import entity_id, execution_id, execution_identifier, identifier
-from airspace_server.flyte.listing import Field, Listing, coded, fetch, microseconds
+from airspace_server.flyte.identifiers import (
+    entity_id,
+    execution_id,
+    execution_identifier,
+    identifier,
+    require_domain,
+)
+from airspace_server.flyte.listing import Field, Listing, coded, fetch, microseconds, whole
 from airspace_server.storage.database import Database, scoped
 from airspace_server.storage.paging import Pager
 
@@ -70,9 +75,12 @@ _KINDS: Final = {
     ErrorKind.SYSTEM: core_execution_pb2.ExecutionError.SYSTEM,
 }
 _STATES: Final = {"0": "ACTIVE", "1": "ARCHIVED", "EXECUTION_ACTIVE": "ACTIVE", "EXECUTION_ARCHIVED": "ARCHIVED"}
+MAX_CAUSE: Final = 1024
+"""Longest cause of a termination, in characters; our own contract says the same."""
 _LISTED_ERROR: Final = 100  # characters of an error in a list, as the reference has it
 
 _EXECUTION_LIST: Final = Listing(
+    "execution",
     {
         "execution_project": Field(EXECUTIONS.c.project),
         "execution_domain": Field(EXECUTIONS.c.domain),
@@ -101,19 +109,21 @@ _EXECUTION_LIST: Final = Listing(
     },
 )
 _NODE_LIST: Final = Listing(
+    "node_execution",
     {
         "node_id": Field(NODES.c.node_id),
         "phase": Field(NODES.c.phase),
         "created_at": Field(NODES.c.created_at, microseconds),
         "updated_at": Field(NODES.c.updated_at, microseconds),
         "started_at": Field(NODES.c.started_at, microseconds, optional=0),
-        "position": Field(NODES.c.position, int),
+        "position": Field(NODES.c.position, whole),
     },
     (NODES.c.position, NODES.c.node_id),
 )
 _ATTEMPT_LIST: Final = Listing(
+    "task_execution",
     {
-        "retry_attempt": Field(ATTEMPTS.c.attempt, int),
+        "retry_attempt": Field(ATTEMPTS.c.attempt, whole),
         "phase": Field(ATTEMPTS.c.phase),
         "created_at": Field(ATTEMPTS.c.created_at, microseconds),
         "updated_at": Field(ATTEMPTS.c.updated_at, microseconds),
@@ -142,16 +152,16 @@ def _flyte_url(url: str) -> Mapping[str, str]:
 
 
 class ExecutionFlyte:
-    """Serves executions, their nodes, attempts and data to Flyte's clients."""
+    """Serves executions, their nodes, attempts and data to Flyte's clients. `domains` are the server's."""
 
     def __init__(
-        self, database: Database, launcher: Launcher, executions: Executions, pager: Pager, clock: Clock
+        self, database: Database, launcher: Launcher, executions: Executions, pager: Pager, domains: Sequence[str]
     ) -> None:
         self._database = database
         self._launcher = launcher
         self._executions = executions
         self._pager = pager
-        self._clock = clock
+        self._domains = domains
 
     # --- executions
 
@@ -159,7 +169,7 @@ class ExecutionFlyte:
         self, request: execution_pb2.ExecutionCreateRequest, call: Call
     ) -> execution_pb2.ExecutionCreateResponse:
         """Launch a launch plan or a task."""
-        scope = _scope(request.project, request.domain)
+        scope = self._scope(request.project, request.domain)
         if request.name:
             _require(names.execution(request.name), "name")
         launched = request.spec.launch_plan
@@ -193,7 +203,7 @@ class ExecutionFlyte:
         self, request: execution_pb2.ExecutionRelaunchRequest, call: Call
     ) -> execution_pb2.ExecutionCreateResponse:
         """Launch once more what an execution launched, with the inputs that were given then, as the caller of now."""
-        source = self._executions.get(execution_id(request.id))
+        source = self._executions.get(self._id(request.id))
         if request.name:
             _require(names.execution(request.name), "name")
         spec = execution_pb2.ExecutionSpec.FromString(source.spec)
@@ -219,7 +229,7 @@ class ExecutionFlyte:
 
     def GetExecution(self, request: execution_pb2.WorkflowExecutionGetRequest, _call: Call) -> execution_pb2.Execution:
         """Return an execution."""
-        return _execution(self._executions.get(execution_id(request.id)))
+        return _execution(self._executions.get(self._id(request.id)))
 
     def UpdateExecution(
         self, request: execution_pb2.ExecutionUpdateRequest, _call: Call
@@ -227,23 +237,21 @@ class ExecutionFlyte:
         """Archive the record of an execution, or take it back into the lists."""
         if request.state not in (execution_pb2.EXECUTION_ACTIVE, execution_pb2.EXECUTION_ARCHIVED):
             raise invalid_field("state", "must be EXECUTION_ACTIVE or EXECUTION_ARCHIVED")
-        self._executions.set_archived(
-            execution_id(request.id), archived=request.state == execution_pb2.EXECUTION_ARCHIVED
-        )
+        self._executions.set_archived(self._id(request.id), archived=request.state == execution_pb2.EXECUTION_ARCHIVED)
         return execution_pb2.ExecutionUpdateResponse()
 
     def GetExecutionData(
         self, request: execution_pb2.WorkflowExecutionGetDataRequest, _call: Call
     ) -> execution_pb2.WorkflowExecutionGetDataResponse:
         """Return inputs and outputs in full; there are no URLs, since they are stored with the execution."""
-        data = self._executions.data(execution_id(request.id))
+        data = self._executions.data(self._id(request.id))
         return execution_pb2.WorkflowExecutionGetDataResponse(
             full_inputs=_literals(data.inputs), full_outputs=_literals(data.outputs)
         )
 
     def ListExecutions(self, request: common_pb2.ResourceListRequest, _call: Call) -> execution_pb2.ExecutionList:
         """List executions; archived records only when a filter asks about the state."""
-        scope = _scope(request.id.project, request.id.domain, "id.")
+        scope = self._scope(request.id.project, request.id.domain, "id.")
         statement = select(*LIGHT).where(scoped(EXECUTIONS))
         if not re.search(r"\((?:execution\.)?state,", request.filters):
             statement = statement.where(EXECUTIONS.c.state == "ACTIVE")
@@ -269,8 +277,9 @@ class ExecutionFlyte:
         self, request: execution_pb2.ExecutionTerminateRequest, call: Call
     ) -> execution_pb2.ExecutionTerminateResponse:
         """Ask for the end of an execution."""
+        _require(f"must have at most {MAX_CAUSE} characters" if len(request.cause) > MAX_CAUSE else None, "cause")
         _require("must not contain a NUL character" if "\0" in request.cause else None, "cause")
-        self._executions.terminate(execution_id(request.id), cause=request.cause, principal=call.principal.member)
+        self._executions.terminate(self._id(request.id), cause=request.cause, principal=call.principal.member)
         return execution_pb2.ExecutionTerminateResponse()
 
     # --- nodes
@@ -279,7 +288,9 @@ class ExecutionFlyte:
         self, request: node_execution_pb2.NodeExecutionListRequest, _call: Call
     ) -> node_execution_pb2.NodeExecutionList:
         """List the nodes of one level: those at the top, or with unique_parent_id those inside that node."""
-        execution = execution_id(request.workflow_execution_id, "workflow_execution_id")
+        execution = self._id(request.workflow_execution_id, "workflow_execution_id")
+        if request.unique_parent_id:
+            _require(names.entity(request.unique_parent_id), "unique_parent_id")
         statement = select(*NODE_LIGHT).where(
             scoped(NODES), NODES.c.execution == bindparam("own_name"), NODES.c.parent_id == bindparam("parent")
         )
@@ -306,14 +317,14 @@ class ExecutionFlyte:
         self, request: node_execution_pb2.NodeExecutionGetRequest, _call: Call
     ) -> node_execution_pb2.NodeExecution:
         """Return a node."""
-        execution, node = _node_id(request.id, "id")
+        execution, node = self._node_id(request.id, "id")
         return _node(execution, self._executions.node(execution, node))
 
     def GetNodeExecutionData(
         self, request: node_execution_pb2.NodeExecutionGetDataRequest, _call: Call
     ) -> node_execution_pb2.NodeExecutionGetDataResponse:
         """Return a node's inputs and outputs in full."""
-        execution, node = _node_id(request.id, "id")
+        execution, node = self._node_id(request.id, "id")
         row = self._executions.node_data(execution, node)
         return node_execution_pb2.NodeExecutionGetDataResponse(
             full_inputs=_literals(row.inputs), full_outputs=_literals(row.outputs)
@@ -325,7 +336,7 @@ class ExecutionFlyte:
         self, request: task_execution_pb2.TaskExecutionListRequest, _call: Call
     ) -> task_execution_pb2.TaskExecutionList:
         """List the attempts of a node's task."""
-        execution, node = _node_id(request.node_execution_id, "node_execution_id")
+        execution, node = self._node_id(request.node_execution_id, "node_execution_id")
         owner = self._executions.node(execution, node)
         statement = select(ATTEMPTS).where(
             scoped(ATTEMPTS), ATTEMPTS.c.execution == bindparam("own_name"), ATTEMPTS.c.node_id == bindparam("node")
@@ -372,7 +383,7 @@ class ExecutionFlyte:
         )
 
     def _of_attempt(self, id_: identifier_pb2.TaskExecutionIdentifier) -> tuple[ExecutionId, Row[Any], Row[Any]]:
-        execution, node = _node_id(id_.node_execution_id, "id.node_execution_id")
+        execution, node = self._node_id(id_.node_execution_id, "id.node_execution_id")
         owner = self._executions.node(execution, node)
         return execution, owner, self._executions.attempt(execution, node, id_.retry_attempt)
 
@@ -381,7 +392,7 @@ class ExecutionFlyte:
     def GetData(self, request: dataproxy_pb2.GetDataRequest, _call: Call) -> dataproxy_pb2.GetDataResponse:
         """Return inputs or outputs of a node, all or one by name."""
         parts = _flyte_url(request.flyte_url)
-        execution = ExecutionId(_scope(parts["project"], parts["domain"], "flyte_url "), parts["execution"])
+        execution = ExecutionId(self._scope(parts["project"], parts["domain"], "flyte_url "), parts["execution"])
         if parts["part"] == "d":
             raise ApiError(Reason.NOT_IMPLEMENTED, "decks are not served yet")
         if parts["attempt"]:
@@ -394,21 +405,26 @@ class ExecutionFlyte:
             raise invalid_field("flyte_url", f"names {parts['name']!r}, which is not there")
         return dataproxy_pb2.GetDataResponse(literal=literals.literals[parts["name"]])
 
+    # --- what the requests share
+
+    def _scope(self, project: str, domain: str, prefix: str = "") -> Scope:
+        _require(names.project(project), f"{prefix}project")
+        require_domain(domain, self._domains, f"{prefix}domain")
+        return Scope(project, domain)
+
+    def _id(self, message: identifier_pb2.WorkflowExecutionIdentifier, path: str = "id") -> ExecutionId:
+        found = execution_id(message, path)
+        require_domain(found.scope.domain, self._domains, f"{path}.domain")
+        return found
+
+    def _node_id(self, message: identifier_pb2.NodeExecutionIdentifier, path: str) -> tuple[ExecutionId, str]:
+        _require(names.entity(message.node_id), f"{path}.node_id")
+        return self._id(message.execution_id, f"{path}.execution_id"), message.node_id
+
 
 def _require(problem: str | None, path: str) -> None:
     if problem:
         raise invalid_field(path, problem)
-
-
-def _scope(project: str, domain: str, prefix: str = "") -> Scope:
-    _require(names.project(project), f"{prefix}project")
-    _require(names.domain(domain), f"{prefix}domain")
-    return Scope(project, domain)
-
-
-def _node_id(message: identifier_pb2.NodeExecutionIdentifier, path: str) -> tuple[ExecutionId, str]:
-    _require(names.entity(message.node_id), f"{path}.node_id")
-    return execution_id(message.execution_id, f"{path}.execution_id"), message.node_id
 
 
 def _created(execution: ExecutionId) -> execution_pb2.ExecutionCreateResponse:

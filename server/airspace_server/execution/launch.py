@@ -134,15 +134,13 @@ class Launcher:
             id_ = self._catalog.active_version(tx, launch.scope, target.name)
         plan = self._catalog.plan(tx, id_)
         _require_runnable(plan.unrunnable)
-        inputs = merge_inputs(
-            plan.closure.expected_inputs,
-            plan.spec.fixed_inputs,
-            _given(launch.inputs, plan.closure.expected_inputs, plan.spec.fixed_inputs),
-        )
+        given = _given(launch.inputs, plan.closure.expected_inputs, plan.spec.fixed_inputs)
+        inputs = merge_inputs(plan.closure.expected_inputs, plan.spec.fixed_inputs, given)
         labels = {**plan.spec.labels.values, **launch.labels}
         return self._prepared(
             launch,
             identifier(id_, identifier_pb2.LAUNCH_PLAN),
+            given,
             inputs,
             labels,
             {
@@ -158,10 +156,12 @@ class Launcher:
         task = self._catalog.task(tx, id_)
         _require_runnable(first_unrunnable(single_task_workflow(task)))
         expected, fixed = task_inputs(task), literals_pb2.LiteralMap()
-        inputs = merge_inputs(expected, fixed, _given(launch.inputs, expected, fixed))
+        given = _given(launch.inputs, expected, fixed)
+        inputs = merge_inputs(expected, fixed, given)
         return self._prepared(
             launch,
             identifier(id_, identifier_pb2.TASK),
+            given,
             inputs,
             dict(launch.labels),
             {"task_name": id_.name, "task_version": id_.version},
@@ -171,6 +171,7 @@ class Launcher:
         self,
         launch: Launch,
         launched: identifier_pb2.Identifier,
+        given: literals_pb2.LiteralMap,
         inputs: literals_pb2.LiteralMap,
         labels: Mapping[str, str],
         what: Mapping[str, str],
@@ -183,7 +184,6 @@ class Launcher:
             raise ApiError(
                 Reason.TOO_LARGE, f"the inputs have more than {MAX_INPUTS} bytes", {"limit": str(MAX_INPUTS)}, "inputs"
             )
-        given = launch.inputs if isinstance(launch.inputs, literals_pb2.LiteralMap) else inputs
         now = self._clock()
         row = {
             "phase": ExecutionPhase.QUEUED,

@@ -6,16 +6,17 @@ It turns messages into calls of the use cases and back. The chain has authentica
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from airspace.execution.v1 import execution_service_pb2 as pb
-from airspace.type.v1 import identifiers_pb2
 from flyteidl.core import literals_pb2
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from sqlalchemy import ColumnElement, Row, bindparam, select
 
+from airspace.execution.v1 import execution_service_pb2 as pb
+from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
 from airspace_server.access.messages import packed, scope_message, scope_of, timestamp, unpacked
-from airspace_server.access.once import once
+from airspace_server.access.once import answered, once
 from airspace_server.core.clock import Clock
+from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.execution import ErrorKind, ExecutionError, ExecutionPhase, NodePhase
 from airspace_server.core.scope import EntityId, ExecutionId
 from airspace_server.execution.launch import Launch, Launcher, LaunchPlanRef
@@ -68,18 +69,19 @@ class ExecutionService:
 
     def LaunchExecution(self, request: pb.LaunchExecutionRequest, call: Call) -> pb.LaunchExecutionResponse:
         """Launch an execution of a launch plan."""
-        inputs: literals_pb2.LiteralMap | Mapping[str, object]
-        if request.WhichOneof("inputs_as") == "literals":
-            inputs = unpacked(request.literals, literals_pb2.LiteralMap, "literals")
-        else:
-            inputs = MessageToDict(request.inputs)
+        if request.request_id:
+            # Before anything is looked at: the version that was active then may not be so any more.
+            with self._database.read() as tx:
+                first = answered(tx, call, request, pb.LaunchExecutionResponse)
+            if first is not None:
+                return first
         prepared = self._launcher.prepare(
             Launch(
                 scope_of(request.scope),
                 LaunchPlanRef(request.launch_plan, request.version),
                 call.principal.member,
                 name=request.name,
-                inputs=inputs,
+                inputs=_inputs(request),
                 labels=dict(request.labels),
             )
         )
@@ -98,9 +100,11 @@ class ExecutionService:
     def ListExecutions(self, request: pb.ListExecutionsRequest, _call: Call) -> pb.ListExecutionsResponse:
         """List executions, newest first, without archived records."""
         scope = scope_of(request.scope)
-        phases = sorted({_PHASE_OF[number].value for number in request.phases if number in _PHASE_OF})
+        if pb.EXECUTION_PHASE_UNSPECIFIED in request.phases:
+            raise invalid_field("phases", "must not hold EXECUTION_PHASE_UNSPECIFIED")
+        phases = sorted({_PHASE_OF[number].value for number in request.phases})
         conditions: list[ColumnElement[bool]] = [scoped(EXECUTIONS), EXECUTIONS.c.state == "ACTIVE"]
-        if request.phases:
+        if phases:
             conditions.append(EXECUTIONS.c.phase.in_(phases))
         if request.launch_plan:
             conditions.append(EXECUTIONS.c.launch_plan_name == request.launch_plan)
@@ -174,6 +178,19 @@ class ExecutionService:
         """Return a node's inputs and outputs."""
         row = self._executions.node_data(_id(request.execution), request.node_id)
         return _filled(pb.GetNodeExecutionDataResponse(), row.inputs, row.outputs)
+
+
+def _inputs(request: pb.LaunchExecutionRequest) -> literals_pb2.LiteralMap | Mapping[str, object]:
+    if request.WhichOneof("inputs_as") == "literals":
+        return unpacked(request.literals, literals_pb2.LiteralMap, "literals")
+    try:
+        return MessageToDict(request.inputs)
+    except (ValueError, SerializeToJsonError):
+        raise ApiError(
+            Reason.INPUT_INVALID,
+            'a number is not finite, which JSON cannot say; use text such as "NaN"',
+            field="inputs",
+        ) from None
 
 
 def _id(message: identifiers_pb2.ExecutionId) -> ExecutionId:

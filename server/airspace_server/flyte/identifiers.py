@@ -1,11 +1,12 @@
 """Flyte's identifiers to the ids of the domain, checked, and back."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from flyteidl.core import identifier_pb2
 
 from airspace_server.core import names
-from airspace_server.core.errors import invalid_field
+from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
 
 _KINDS: Final = {
@@ -27,6 +28,24 @@ def _scope(project: str, domain: str, org: str, path: str) -> Scope:
     # A tenant field that is accepted and not obeyed would be a lie; no Flyte v1 client sends it.
     _check(f"{path}.org", "must be empty: this server has no organisations" if org else None)
     return Scope(project, domain)
+
+
+def require_domain(domain: str, domains: Sequence[str], path: str) -> None:
+    """Check that the domain at `path` of the request is one of the server's.
+
+    Raises:
+        ApiError: INVALID_FIELD for one that no server could have, UNKNOWN_DOMAIN for any other.
+    """
+    if domain in domains:
+        return
+    _check(path, names.domain(domain))
+    listed = ",".join(domains)
+    raise ApiError(
+        Reason.UNKNOWN_DOMAIN,
+        f"{path} is {domain!r}; this server's domains are {listed}",
+        {"field": path, "domain": domain, "domains": listed},
+        path,
+    )
 
 
 def entity_id(

@@ -17,6 +17,7 @@ from airspace_server.storage.database import Transaction
 from airspace_server.storage.paging import MAX_PAGE_SIZE, Pager, page
 
 _MAX_OFFSET: Final = 1_000_000
+_INT64: Final = range(-(2**63), 2**63)
 
 Convert = Callable[[str], Any]
 """Turns a filter's value into what the column holds. Raises ValueError."""
@@ -26,6 +27,14 @@ def microseconds(text: str) -> int:
     """Read a time in RFC 3339 as microseconds since the epoch. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+def whole(text: str) -> int:
+    """Read a whole number that fits into 64 bits, which is what a column can hold. Raises ValueError."""
+    number = int(text)
+    if number not in _INT64:
+        raise ValueError(text)
+    return number
 
 
 def coded(values: Mapping[str, str]) -> Convert:
@@ -53,9 +62,11 @@ class Field:
 class Listing:
     """What a list can be filtered and sorted by.
 
-    `fields` of the listed kind, `related` ones under "entity.field"; `keys` end every order: no two rows are alike.
+    `entity` is what filters call the listed kind, where they call it anything. `fields` are its own, `related` ones
+    stand under "entity.field"; `keys` end every order: no two rows are alike.
     """
 
+    entity: str
     fields: Mapping[str, Field]
     keys: tuple[ColumnElement[Any], ...]
     related: Mapping[str, Field] = field(default_factory=dict)
@@ -78,7 +89,8 @@ class Listing:
 
     def _condition(self, wanted: Filter) -> ColumnElement[bool]:
         name = f"{wanted.entity}.{wanted.field}" if wanted.entity else wanted.field
-        found = self.related.get(name) or (None if wanted.entity else self.fields.get(name))
+        own = wanted.entity in ("", self.entity)
+        found = self.fields.get(wanted.field) if own else self.related.get(name)
         if found is None:
             known = ", ".join(sorted({*self.fields, *self.related}))
             raise ApiError(

@@ -7,10 +7,10 @@ language and copies every message (docs/adr/0003-validation.md).
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
-from airspace.options.v1 import options_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from airspace.options.v1 import options_pb2
 from airspace_server.core import names
 from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.scope import ANY
