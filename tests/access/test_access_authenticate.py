@@ -223,7 +223,7 @@ def test_an_account_cannot_be_told_from_an_old_policy(setup, authenticator: Auth
         {"sub": ""},
         {"sub": 7},
         {"aud": "other"},
-        {"aud": [AUDIENCE]},
+        {"aud": [AUDIENCE, "other"]},
         {"iss": "http://127.0.0.1:9"},
         {"iat": 1_800_000_031},
         {"nbf": 1_800_000_031},
@@ -428,6 +428,11 @@ def test_an_external_token_is_never_a_service_account(setup, authenticator: Auth
         assert authenticator.authenticate(f"Bearer {token}").member == f"user:{subject}"
 
 
+def test_an_audience_alone_in_a_list_is_the_audience(authenticator: Authenticator, oidc: Oidc, clock):
+    token = oidc.sign(clock, sub="ann", aud=[AUDIENCE])
+    assert authenticator.authenticate("Bearer " + token).member == "user:ann"
+
+
 @pytest.mark.parametrize("subject", ["", " ", "a b", "ann\n", "*", "x" * 201, 7, None, ["ann"]])
 def test_a_user_that_no_binding_can_name_is_refused(authenticator: Authenticator, oidc: Oidc, clock, subject: Any):
     assert refusal(authenticator, "Bearer " + oidc.sign(clock, sub=subject)) is Reason.TOKEN_INVALID
@@ -437,8 +442,8 @@ def test_a_user_that_no_binding_can_name_is_refused(authenticator: Authenticator
     "claims",
     [
         {"aud": "other"},
-        {"aud": [AUDIENCE]},
         {"aud": [AUDIENCE, "other"]},
+        {"aud": []},
         {"aud": None},
         {"aud": ""},
         {"iss": None},

@@ -5,11 +5,7 @@ from pathlib import Path
 
 import pytest
 from rpc_requests import populate
-from rpc_servers import Airspace, airspace, copied_postgres, copied_sqlite
-
-from airspace_server.core.scope import Scope
-
-OURS = Scope("ours", "development")
+from rpc_servers import OURS, Airspace, airspace, copied_postgres, copied_sqlite
 
 
 @pytest.fixture(scope="module")

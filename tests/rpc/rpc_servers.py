@@ -20,7 +20,7 @@ from airspace_server.access.rules import method_path
 from airspace_server.access.store import Binding, change, create_role, insert_binding
 from airspace_server.app import FLYTE_SERVICES, NATIVE_SERVICES, Parts
 from airspace_server.core.permissions import Permission
-from airspace_server.core.scope import ScopePattern
+from airspace_server.core.scope import Scope, ScopePattern
 from airspace_server.flyte.errors import translate
 from airspace_server.rpc.interceptors import Handler, Method
 from airspace_server.rpc.server import Listener, Service, bind, handlers
@@ -34,6 +34,8 @@ FLYTE = {method_path(method): method for service in FLYTE_SERVICES for method in
 METHODS = {**NATIVE, **FLYTE}
 """The descriptors of every RPC by the path under which gRPC calls it."""
 
+OURS = Scope("ours", "development")
+"""Where most tests are."""
 SECONDS = 20.0
 """No call takes longer; one that does fails its test."""
 

@@ -88,7 +88,7 @@ def test_verbs_are_those_of_the_house_and_reads_say_so(method: MethodDescriptor)
 
 @native
 def test_lists_have_pages(method: MethodDescriptor):
-    request, response = method.input_type.fields_by_name, method.output_type.fields_by_name
+    request, response = dict(method.input_type.fields_by_name), dict(method.output_type.fields_by_name)
     # Roles and domains are few and come whole; nothing else may.
     if not method.name.startswith("List") or method.name in ("ListRoles", "ListDomains"):
         assert not {"page_size", "page_token"} & request.keys()

@@ -49,10 +49,10 @@ def contract(option: options_pb2.Authorization | None, *fields: Field, inner: tu
             repeated = FieldDescriptorProto.LABEL_REPEATED if more.get("repeated") else 1
             if kind == "string":
                 made = message.field.add(name=label, number=number, label=repeated, type=9)
-                made.options.Extensions[RULES].format = more.get("format", 0)
             else:
                 full_name = f".{package}.Inner" if kind == "Inner" else f".{kind}"
-                message.field.add(name=label, number=number, label=repeated, type=11, type_name=full_name)
+                made = message.field.add(name=label, number=number, label=repeated, type=11, type_name=full_name)
+            made.options.Extensions[RULES].format = more.get("format", 0)
     method = file.service.add(name="Service").method.add(name="Do")
     method.input_type, method.output_type = f".{package}.DoRequest", f".{package}.DoResponse"
     if option is not None:
@@ -173,7 +173,8 @@ def test_a_scope_that_nobody_checks(unchecked: Field, inner: tuple[Field, ...], 
 def test_a_list_of_scopes_cannot_be_checked_at_all():
     scopes = field("scopes", "airspace.type.v1.Scope", repeated=True)
     refused(contract(requiring({"scope": "scopes"}), scopes), "no field")
-    refused(contract(requiring({"scope": "inners.scope"}), field("inners", "Inner", repeated=True), inner=(SCOPE,)), "")
+    inners = field("inners", "Inner", repeated=True)
+    refused(contract(requiring({"scope": "inners.scope"}), inners, inner=(SCOPE,)), "no field")
 
 
 def test_checking_a_part_of_a_scope_is_not_checking_it():
@@ -264,21 +265,10 @@ def test_a_method_with_two_doors_is_not_bound():
 
 
 def test_a_format_on_what_is_no_text_is_refused():
-    service = contract(AT_SCOPE, SCOPE, field("inner", "Inner"), inner=(field("note"),))
-    file = FileDescriptorProto.FromString(service.file.serialized_pb)
-    file.name, file.package = f"{file.name}.x", f"{file.package}x"
-    for message in file.message_type:
-        for each in message.field:
-            each.type_name = each.type_name.replace(service.file.package, file.package)
-    for method in file.service[0].method:
-        method.input_type = method.input_type.replace(service.file.package, file.package)
-        method.output_type = method.output_type.replace(service.file.package, file.package)
-    file.message_type[0].field[1].options.Extensions[RULES].format = options_pb2.FORMAT_ENTITY
-    pool = descriptor_pool.Default()
-    pool.AddSerializedFile(file.SerializeToString())
-    changed = pool.FindServiceByName(f"{file.package}.Service")
+    inner = field("inner", "Inner", format=options_pb2.FORMAT_ENTITY)
+    service = contract(AT_SCOPE, SCOPE, inner, inner=(field("note"),))
     with pytest.raises(ValueError, match="no string"):
-        Validator(("development",)).compile(changed.methods[0].input_type)
+        Validator(("development",)).compile(service.methods[0].input_type)
 
 
 def test_the_server_itself_has_no_gap(server: Airspace):

@@ -77,7 +77,7 @@ class TrustedIssuer(Protocol):
 
     @property
     def audience(self) -> str:
-        """What its tokens for this server carry as `aud`, to the letter."""
+        """What its tokens for this server carry as `aud`, to the letter, and alone."""
 
     @property
     def algorithms(self) -> Sequence[str]:
@@ -294,8 +294,8 @@ class Authenticator:
             raise _invalid() from None
 
     def _check_claims(self, claims: dict[str, Any], issuer: TrustedIssuer, now: float) -> None:
-        # A list of audiences is refused: each of them could replay the token here.
-        if claims.get("aud") != issuer.audience or not isinstance(claims.get("sub"), str):
+        # A list of several audiences is refused: each of them could replay the token here.
+        if claims.get("aud") not in (issuer.audience, [issuer.audience]) or not isinstance(claims.get("sub"), str):
             raise _invalid()
         essential: ClaimsOption = {"essential": True}
         JWTClaimsRegistry(

@@ -73,7 +73,7 @@ _ADMIN: Final[Mapping[str, _Flyte]] = {
     ),
     "RelaunchExecution": _Flyte(_P.EXECUTION_LAUNCH, scope="id"),
     "RecoverExecution": _Flyte(
-        _P.EXECUTION_LAUNCH, scope="id", elsewhere={"metadata": "not served yet; nothing reads it"}
+        _P.EXECUTION_LAUNCH, scope="id", elsewhere={"metadata": "execution/launch.py keeps none of a client's metadata"}
     ),
     "GetExecution": _Flyte(_P.EXECUTION_VIEW, scope="id"),
     "UpdateExecution": _Flyte(_P.EXECUTION_TERMINATE, scope="id"),
@@ -170,17 +170,18 @@ def flyte_rules(services: Iterable[ServiceDescriptor], locate: Mapping[str, Loca
 
 
 def _rule(request: Descriptor, line: _Flyte, locate: Mapping[str, Locate]) -> Rule:
-    covered = {line.scope} if line.scope is not None else set()
     for path in _scope_paths(request):
-        if path not in covered and not any(path == place or path.startswith(f"{place}.") for place in line.elsewhere):
+        if path not in (line.scope, line.project) and not any(
+            path == place or path.startswith(f"{place}.") for place in line.elsewhere
+        ):
             raise RuleError(f"{request.full_name}: nothing checks {path or 'project and domain'}")
+    if (line.guard in (Guard.REQUIRE, Guard.FILTERED)) != (line.permission is not None):
+        raise RuleError(f"{request.full_name}: a permission and a guard that asks for it go together")
     if line.guard is Guard.FILTERED:
         return Rule(Guard.FILTERED, filter=line.permission)
     if line.guard is not Guard.REQUIRE:
         return Rule(line.guard)
-    if line.permission is None:
-        raise RuleError(f"{request.full_name} requires no permission")
-    permissions = (line.permission, line.also) if line.also else (line.permission,)
+    permissions = (permission for permission in (line.permission, line.also) if permission is not None)
     return Rule(Guard.REQUIRE, tuple(_requirement(permission, line, locate) for permission in permissions))
 
 
@@ -217,9 +218,10 @@ def _itself(request: Message) -> Message:
 
 
 def _scope_paths(message: Descriptor, path: tuple[str, ...] = (), seen: tuple[str, ...] = ()) -> Iterator[str]:
-    """Name every message of a request that has a project and a domain, itself included."""
-    if {"project", "domain"} <= {own.name for own in message.fields}:
-        yield ".".join(path)
+    """Name every message of a request that has a project and a domain, itself included, and every project alone."""
+    names = {own.name for own in message.fields if own.message_type is None}
+    if "project" in names:
+        yield ".".join(path if "domain" in names else (*path, "project"))
     for own in message.fields:
         inner = own.message_type
         # An artifact key is of Flyte's artifact service, which this server does not have: nothing reads one.

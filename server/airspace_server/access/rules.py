@@ -24,6 +24,7 @@ _AUTHORIZATION: Final[Any] = options_pb2.authorization
 _RULES: Final[Any] = options_pb2.rules
 _SCOPE: Final = "airspace.type.v1.Scope"
 _PATTERN: Final = "airspace.type.v1.ScopePattern"
+_PROJECT_FORMATS: Final = (options_pb2.FORMAT_PROJECT, options_pb2.FORMAT_PROJECT_OR_ANY)
 
 
 class RuleError(ValueError):
@@ -110,15 +111,13 @@ def _native_rule(method: MethodDescriptor) -> Rule:
     requirements = []
     everywhere = False
     for requirement in option.require:
-        if requirement.permission == options_pb2.PERMISSION_UNSPECIFIED:
-            raise RuleError(f"{path} requires no permission")
-        permission = permission_of(requirement.permission)
+        permission = _known_permission(path, requirement.permission)
         target = requirement.WhichOneof("target")
-        if target == "server":
+        if target == "server" and requirement.server:
             everywhere = True
             requirements.append(Requirement(permission, "everywhere", lambda _: ScopePattern(ANY, ANY)))
             continue
-        field_path = getattr(requirement, target) if target else ""
+        field_path = getattr(requirement, target) if target and target != "server" else ""
         field = _resolve(method.input_type, field_path)
         if field is None:
             raise RuleError(f"{path} requires {permission.value} at {field_path!r}, which is no field of its request")
@@ -127,7 +126,14 @@ def _native_rule(method: MethodDescriptor) -> Rule:
     uncovered = [] if everywhere else sorted(set(_scope_paths(method.input_type)) - covered)
     if uncovered:
         raise RuleError(f"{path} does not check {', '.join(uncovered)}")
-    return Rule(guard, tuple(requirements), permission_of(option.filter) if option.filter else None)
+    return Rule(guard, tuple(requirements), _known_permission(path, option.filter) if option.filter else None)
+
+
+def _known_permission(path: str, number: int) -> Permission:
+    try:
+        return permission_of(number)
+    except ValueError:
+        raise RuleError(f"{path} names no permission with the number {number}") from None
 
 
 def _requirement(
@@ -173,8 +179,5 @@ def _scope_paths(message: Descriptor, prefix: str = "", seen: tuple[str, ...] = 
             elif field.message_type.full_name not in seen and not field.message_type.file.name.startswith("google/"):
                 inner = f"{path}[]." if field.is_repeated else f"{path}."
                 yield from _scope_paths(field.message_type, inner, (*seen, field.message_type.full_name))
-        elif field.GetOptions().Extensions[_RULES].format in (
-            options_pb2.FORMAT_PROJECT,
-            options_pb2.FORMAT_PROJECT_OR_ANY,
-        ):
+        elif field.name == "project" or field.GetOptions().Extensions[_RULES].format in _PROJECT_FORMATS:
             yield f"{path}[]" if field.is_repeated else path

@@ -203,11 +203,33 @@ class ExecutionFlyte:
         self, request: execution_pb2.ExecutionRelaunchRequest, call: Call
     ) -> execution_pb2.ExecutionCreateResponse:
         """Launch once more what an execution launched, with the inputs that were given then, as the caller of now."""
-        source = self._executions.get(self._id(request.id))
+        return self._repeat(request, call, execution_pb2.ExecutionMetadata.RELAUNCH, request.overwrite_cache)
+
+    def RecoverExecution(
+        self, request: execution_pb2.ExecutionRecoverRequest, call: Call
+    ) -> execution_pb2.ExecutionCreateResponse:
+        """Launch an ended execution once more, keeping what succeeded: only the other nodes run."""
+        source = self._executions.get(execution_id(request.id))
+        if source.phase not in ENDED_EXECUTION:
+            raise ApiError(
+                Reason.WRONG_STATE,
+                f"execution {source.id} is {source.phase.value}; only an ended one can be recovered",
+                {"name": source.id.name, "phase": source.phase.value},
+            )
+        return self._repeat(request, call, execution_pb2.ExecutionMetadata.RECOVERED, overwrite_cache=False)
+
+    def _repeat(
+        self,
+        request: execution_pb2.ExecutionRelaunchRequest | execution_pb2.ExecutionRecoverRequest,
+        call: Call,
+        mode: execution_pb2.ExecutionMetadata.ExecutionMode,
+        overwrite_cache: bool,
+    ) -> execution_pb2.ExecutionCreateResponse:
+        source = self._executions.get(execution_id(request.id))
         if request.name:
             _require(names.execution(request.name), "name")
         spec = execution_pb2.ExecutionSpec.FromString(source.spec)
-        spec.overwrite_cache = request.overwrite_cache
+        spec.overwrite_cache = overwrite_cache
         target: LaunchPlanRef | TaskRef
         if source.launch_plan is not None:
             target = LaunchPlanRef(source.launch_plan.name, source.launch_plan.version)
@@ -222,7 +244,7 @@ class ExecutionFlyte:
             inputs=literals_pb2.LiteralMap.FromString(self._executions.data(source.id).given),
             labels=source.labels,
             spec=spec,
-            mode=execution_pb2.ExecutionMetadata.RELAUNCH,
+            mode=mode,
             source=source.id.name,
         )
         return _created(self._launcher.launch(launch))

@@ -12,23 +12,36 @@ from typing import Any, Final
 
 from flyteidl.admin import execution_pb2
 from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
+from sqlalchemy import bindparam, select
 
 from airspace_server.core import names
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
-from airspace_server.core.execution import ExecutionPhase
+from airspace_server.core.execution import ExecutionPhase, NodePhase
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.execution.catalog import Catalog
 from airspace_server.flyte.identifiers import identifier
 from airspace_server.flyte.literals import merge_inputs, to_literals
 from airspace_server.flyte.runnable import first_unrunnable
 from airspace_server.flyte.single_task import single_task_workflow, task_inputs
-from airspace_server.storage.database import Database, Transaction
+from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
-from airspace_server.storage.tables import ExecutionRow, TransitionRow, table
+from airspace_server.storage.tables import ExecutionRow, NodeExecutionRow, TransitionRow, table
 
 _EXECUTIONS: Final = table(ExecutionRow)
 _TRANSITIONS: Final = table(TransitionRow)
+_NODES: Final = table(NodeExecutionRow)
+
+_SET_SEQUENCE: Final = (
+    _EXECUTIONS.update()
+    .where(scoped(_EXECUTIONS), _EXECUTIONS.c.name == bindparam("own_name"))
+    .values(sequence=bindparam("last"))
+)
+_SUCCEEDED: Final = (
+    select(_NODES)
+    .where(scoped(_NODES), _NODES.c.execution == bindparam("source"), _NODES.c.phase == NodePhase.SUCCEEDED.value)
+    .order_by(_NODES.c.position)
+)
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # no vowels, so that no name is a word
 _NAME_LENGTH: Final = 19
 MAX_INPUTS: Final = 2 * 1024 * 1024
@@ -56,7 +69,8 @@ class Launch:
     """A launch as it was asked for.
 
     `inputs` are literals, or JSON values that are brought to the types of the launch plan. `spec` carries what Flyte's
-    clients say beside them; principal, mode and the launched id in it are set here, whatever the client sent.
+    clients say beside them; principal, mode and the launched id in it are set here, whatever the client sent. `source`
+    names the execution of the same scope that this one repeats; with the mode RECOVERED its succeeded nodes are kept.
     """
 
     scope: Scope
@@ -77,6 +91,7 @@ class Prepared:
     id: ExecutionId
     named: bool
     row: Mapping[str, Any]
+    recovers: str = ""
 
 
 class Launcher:
@@ -108,17 +123,37 @@ class Launcher:
             if not prepared.named:
                 raise ApiError(Reason.UNAVAILABLE, "no free name was found; try again")
             raise ApiError(Reason.ALREADY_EXISTS, f"execution {prepared.id} exists", {"name": prepared.id.name}, "name")
+        moves: list[tuple[str | None, str]] = [(None, prepared.row["phase"])]
+        if prepared.recovers:
+            moves += self._keep_succeeded(tx, prepared)
         tx.insert(
             _TRANSITIONS,
-            {
-                "execution": prepared.id.name,
-                "sequence": prepared.row["sequence"],
-                "node_id": None,
-                "attempt": 0,
-                "phase": prepared.row["phase"],
-                "at": prepared.row["created_at"],
-            },
+            *(
+                {
+                    "execution": prepared.id.name,
+                    "sequence": sequence,
+                    "node_id": node,
+                    "attempt": 0,
+                    "phase": phase,
+                    "at": prepared.row["created_at"],
+                }
+                for sequence, (node, phase) in enumerate(moves, start=1)
+            ),
         )
+        tx.execute(_SET_SEQUENCE, own_name=prepared.id.name, last=len(moves))
+
+    def _keep_succeeded(self, tx: Transaction, prepared: Prepared) -> list[tuple[str | None, str]]:
+        """Give a recovering execution the nodes that succeeded, with their outputs; the engine goes on behind them."""
+        kept = tx.all(_SUCCEEDED, source=prepared.recovers)
+        now = prepared.row["created_at"]
+        times = {"created_at": now, "started_at": now, "updated_at": now, "ended_at": now}
+        rows = [
+            {**row._mapping, "execution": prepared.id.name, "position": place, "attempts": 0, **times}  # noqa: SLF001
+            for place, row in enumerate(kept)
+        ]
+        if rows:
+            tx.insert(_NODES, *rows)
+        return [(row.node_id, row.phase) for row in kept]
 
     def launch(self, launch: Launch) -> ExecutionId:
         """Prepare and store a launch; raises what both raise."""
@@ -201,7 +236,8 @@ class Launcher:
             "updated_at": now,
             **what,
         }
-        return Prepared(ExecutionId(launch.scope, launch.name or generated_name()), bool(launch.name), row)
+        recovers = launch.source if launch.mode == execution_pb2.ExecutionMetadata.RECOVERED else ""
+        return Prepared(ExecutionId(launch.scope, launch.name or generated_name()), bool(launch.name), row, recovers)
 
 
 def generated_name() -> str:

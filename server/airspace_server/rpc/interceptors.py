@@ -20,7 +20,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
-from opentelemetry import metrics, trace
+from opentelemetry import metrics, propagate, trace
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -38,6 +38,7 @@ _duration: Final = metrics.get_meter("airspace_server").create_histogram(
     "rpc.server.duration", unit="ms", description="How long calls took, by method and code."
 )
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MAX_SCOPE: Final = 127  # two names of 63 characters and a slash; what is longer was not validated yet
 
 Handler = Callable[[Any, Call], Any]
 """Answers a request: with a message, or for a stream with an iterator of messages."""
@@ -110,10 +111,14 @@ class Exchange:
 
 @contextlib.contextmanager
 def telemetry(exchange: Exchange) -> Iterator[None]:
-    """Give the call a span and count its time, by method and code: never by tenant, whose ids know no bound."""
+    """Give the call a span and count its time, by method and code: never by tenant, whose ids know no bound.
+
+    The span belongs to the trace that the caller began, if it says so (W3C trace context).
+    """
     started = time.perf_counter()
     name, kind = exchange.method.path[1:], trace.SpanKind.SERVER
-    with _tracer.start_as_current_span(name, kind=kind, record_exception=False) as span:
+    context = propagate.extract(exchange.metadata) if "traceparent" in exchange.metadata else None
+    with _tracer.start_as_current_span(name, context, kind, record_exception=False) as span:
         try:
             yield
         finally:
@@ -146,7 +151,7 @@ def log(exchange: Exchange) -> Iterator[None]:
                         "request_id": exchange.request_id,
                         "method": exchange.method.path,
                         "principal": exchange.principal.member,
-                        "scopes": [str(need.target) for need in exchange.needs],
+                        "scopes": [str(need.target)[:_MAX_SCOPE] for need in exchange.needs],
                         "code": exchange.status.code if exchange.status else 0,
                         "reason": exchange.reason,
                         "ms": round((time.perf_counter() - started) * 1000, 2),

@@ -17,7 +17,14 @@ from airspace_server.core.errors import ApiError, Code
 
 DOMAIN: Final = "airspace"
 """ErrorInfo.domain of every error."""
-_MAX_MESSAGE: Final = 3500  # gRPC clients refuse metadata over 8 KiB by default, and the message travels twice
+# gRPC clients refuse trailing metadata over 8 KiB unless told otherwise, and then know neither code nor reason. The
+# message travels twice, once with every byte that is not plain ASCII as three; the details travel as base64.
+_MAX_MESSAGE: Final = 1500
+_MAX_ESCAPED: Final = _MAX_MESSAGE // 3
+_MAX_DESCRIPTION: Final = 512
+_MAX_FIELD: Final = 256
+_MAX_VALUE: Final = 512
+_MAX_METADATA: Final = 1280
 _GRPC_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 Translate = Callable[[ApiError], tuple[Code, Iterable[Message]]]
@@ -32,14 +39,18 @@ def native(error: ApiError) -> tuple[Code, Iterable[Message]]:
 def status_of(error: ApiError, request_id: str, translate: Translate) -> Status:
     """Build the status of an error for the clients of one protocol."""
     code, further = translate(error)
-    metadata = {**error.metadata, "request_id": request_id}
-    details: list[Message] = [ErrorInfo(reason=error.reason.value, domain=DOMAIN, metadata=_cut(metadata))]
+    metadata = _bounded({"request_id": request_id, **error.metadata})
+    details: list[Message] = [ErrorInfo(reason=error.reason.value, domain=DOMAIN, metadata=metadata)]
     if error.field:
         request = BadRequest()
-        request.field_violations.add(field=error.field, description=error.message[:_MAX_MESSAGE])
+        request.field_violations.add(
+            field=_cut(error.field, _MAX_FIELD), description=_cut(error.message, _MAX_DESCRIPTION)
+        )
         details.append(request)
     details.extend(further)
-    return Status(code=code.value, message=error.message[:_MAX_MESSAGE], details=[_pack(detail) for detail in details])
+    plain = error.message.isascii() and error.message.isprintable() and "%" not in error.message
+    message = _cut(error.message, _MAX_MESSAGE if plain else _MAX_ESCAPED)
+    return Status(code=code.value, message=message, details=[_pack(detail) for detail in details])
 
 
 def grpc_code(status: Status) -> grpc.StatusCode:
@@ -47,8 +58,20 @@ def grpc_code(status: Status) -> grpc.StatusCode:
     return _GRPC_CODES[status.code]
 
 
-def _cut(metadata: dict[str, str]) -> dict[str, str]:
-    return {key: value[:512] for key, value in metadata.items()}
+def _cut(text: str, most: int) -> str:
+    """Cut a text to so many bytes of UTF-8."""
+    encoded = text.encode()
+    return text if len(encoded) <= most else encoded[:most].decode(errors="ignore")
+
+
+def _bounded(metadata: dict[str, str]) -> dict[str, str]:
+    """Cut long values, and all that is left once there is no more room."""
+    left = _MAX_METADATA
+    bounded = {}
+    for key, value in metadata.items():
+        bounded[key] = _cut(value, min(_MAX_VALUE, left))
+        left -= len(bounded[key].encode())
+    return bounded
 
 
 def _pack(detail: Message) -> any_pb2.Any:

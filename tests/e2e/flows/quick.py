@@ -1,0 +1,56 @@
+"""Small tasks: one that works, one that fails, one that waits until it is told to go on."""
+
+import os
+import time
+from pathlib import Path
+
+from flytekit import CronSchedule, LaunchPlan, task, workflow
+
+
+@task
+def double(x: int) -> int:
+    return 2 * x
+
+
+@task
+def describe(x: int, unit: str) -> str:
+    return f"{x} {unit}"
+
+
+@task
+def explode(reason: str) -> str:
+    raise ValueError(reason)
+
+
+@task
+def hold(marker: str, gate: str) -> str:
+    """Leave this process's id in a new line of `marker`, and end when `gate` is there."""
+    with Path(marker).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    while not Path(gate).exists():
+        time.sleep(0.02)
+    return "released"
+
+
+@workflow
+def double_wf(x: int, unit: str = "apples") -> str:
+    return describe(x=double(x=x), unit=unit)
+
+
+@workflow
+def explode_wf(reason: str) -> str:
+    return explode(reason=reason)
+
+
+@workflow
+def hold_wf(marker: str, gate: str) -> str:
+    return hold(marker=marker, gate=gate)
+
+
+double_lp = LaunchPlan.get_or_create(
+    double_wf,
+    name="double_lp",
+    schedule=CronSchedule(schedule="0 2 * * *"),
+    default_inputs={"x": 4},
+    fixed_inputs={"unit": "pears"},
+)

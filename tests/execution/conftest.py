@@ -1,0 +1,10 @@
+"""Both wings over a real database: executions need what is registered."""
+
+import sys
+from pathlib import Path
+
+sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("flyte", "admin"))
+
+from wing_fixtures import database, doors, wing_database
+
+__all__ = ["database", "doors", "wing_database"]
