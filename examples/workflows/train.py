@@ -66,7 +66,12 @@ def fit(train: list[dict[str, float]], learning_rate: float, epochs: int) -> dic
 def evaluate(model: dict[str, float], test: list[dict[str, float]], learning_rate: float) -> Evaluation:
     """Measure the model on ratings that it has not seen."""
     squares = [
-        (row["rating"] - model["mean"] - model.get(f"user-{row['user']:.0f}", 0.0) - model.get(f"item-{row['item']:.0f}", 0.0))
+        (
+            row["rating"]
+            - model["mean"]
+            - model.get(f"user-{row['user']:.0f}", 0.0)
+            - model.get(f"item-{row['item']:.0f}", 0.0)
+        )
         ** 2
         for row in test
     ]

@@ -35,27 +35,27 @@ def serve(context: click.Context, /, **flags: Any) -> None:
     """
     context.obj = flags
     if context.invoked_subcommand is None:
-        from airspace_server import app
+        from airspace_server import processes
 
-        _run("airspace", app.serve, flags)
+        _run("airspace", processes.serve, flags)
 
 
 @serve.command("admin")
 @click.pass_obj
 def serve_admin(flags: dict[str, Any]) -> None:
     """Run the admin server alone: projects, registry, access, artifacts, and Flyte's one endpoint."""
-    from airspace_server import app
+    from airspace_server import processes
 
-    _run("admin", app.serve_admin, flags)
+    _run("admin", processes.serve_admin, flags)
 
 
 @serve.command("execution")
 @click.pass_obj
 def serve_execution(flags: dict[str, Any]) -> None:
     """Run the execution server alone."""
-    from airspace_server import app
+    from airspace_server import processes
 
-    _run("execution", app.serve_execution, flags)
+    _run("execution", processes.serve_execution, flags)
 
 
 @click.command()
@@ -66,9 +66,9 @@ def worker(child: bool, **flags: Any) -> None:
     """Run a worker: it takes executions from the database and runs their tasks on this machine."""
     from functools import partial
 
-    from airspace_server import app
+    from airspace_server import processes
 
-    _run("worker", partial(app.work, child=child), flags)
+    _run("worker", partial(processes.work, child=child), flags)
 
 
 def _run(process: str, main: Any, flags: dict[str, Any]) -> None:

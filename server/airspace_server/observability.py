@@ -5,12 +5,15 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode  # dumps would make an encoder for each line
 
 
 class JsonLines(logging.Formatter):
@@ -27,7 +30,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _encode(line)
 
 
 def start(process: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_clients import PROJECT, Account, register
+from e2e_clients import PROJECT, Account, create_project, register
 from e2e_server import Server
 
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # for FlyteRemote, which is in this process
@@ -52,8 +52,3 @@ def finished(developer: Account):
     """An execution of double_lp that has succeeded."""
     plan = developer.remote.fetch_launch_plan(name="double_lp", version="v1")
     return developer.wait(developer.remote.execute(plan, inputs={"x": 7}))
-
-
-def create_project(admin: Account, project: str) -> None:
-    created = admin.airspace("projects", "create", project, "--name", project)
-    assert created.code == 0, created.text

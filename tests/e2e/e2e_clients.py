@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import httpx
+import yaml
 from e2e_server import BIN, Server, clean_environment
 from flytekit.configuration import Config
 from flytekit.remote import FlyteRemote
@@ -77,12 +78,17 @@ class Account:
 
     @cached_property
     def token(self) -> str:
-        admin = self.server.admin_section(self.name)
+        admin = self.settings
         secret = Path(admin["clientSecretLocation"]).read_text()
         form = {"grant_type": "client_credentials"}
         with httpx.Client(trust_env=False) as client:
             answer = client.post(admin["tokenUrl"], data=form, auth=(admin["clientId"], secret))
         return answer.raise_for_status().json()["access_token"]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the client file says."""
+        return yaml.safe_load(self.client_file.read_text())["admin"]
 
     @cached_property
     def remote(self) -> FlyteRemote:
@@ -102,3 +108,8 @@ def register(account: Account, source: Path, *, project: str = PROJECT, version:
     """Run pyflyte register on the package `flows` in `source`."""
     scope = ("--project", project, "--domain", "development")
     return account.pyflyte("register", *scope, "--version", version, "flows", cwd=source)
+
+
+def create_project(admin: Account, project: str) -> None:
+    created = admin.airspace("projects", "create", project, "--name", project)
+    assert created.code == 0, created.text

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -9,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
-import yaml
 
 BIN = Path(sys.executable).parent
 FREE_PORTS = ("--grpc-port", "0", "--http-port", "0", "--execution-port", "0")
@@ -29,6 +29,17 @@ def eventually(condition: Callable[[], object], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody has now."""
+    bound = [socket.socket() for _ in range(count)]
+    for one in bound:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in bound]
+    for one in bound:
+        one.close()
+    return ports
 
 
 class Server:
@@ -80,6 +91,3 @@ class Server:
 
     def client_file(self, account: str) -> Path:
         return self.data / "clients" / f"{account}.yaml"
-
-    def admin_section(self, account: str) -> dict[str, str]:
-        return yaml.safe_load(self.client_file(account).read_text())["admin"]

@@ -4,6 +4,7 @@ Everything that `populate` registers is called "thing", so that a request that n
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from airspace.options.v1 import options_pb2
@@ -151,7 +152,7 @@ def native_request(method: MethodDescriptor, scope: Scope) -> Any:
         if method.name == name:
             request.spec.Pack(body(scope))
     if method.name == "UpdateProject":
-        request.update_mask.paths.append("name")
+        request.update_mask.paths.extend(["name", "description", "labels"])
     if method.name == "DeleteBinding":
         request.role = "operator"
     return request
@@ -255,22 +256,48 @@ def _fill_flyte(message: Any, scope: Scope) -> None:
 Path = tuple[FieldDescriptor, ...]
 
 
-def scope_fields(message: Descriptor, path: Path = ()) -> Iterator[Path]:
-    """Lead to every message of a request that has a field called project, and to fields that are a project's id.
+@cache
+def scope_fields(message: Descriptor) -> tuple[Path, ...]:
+    """Lead to every field of a request that is a project's id; the domain, if any, is beside it.
 
-    A message that holds itself is entered once more and not again. Not by the server's own walk: this one judges it.
+    A message that holds itself is entered twice and not again. Not by the server's own walk: this one judges it.
     """
+    return tuple(_scope_fields(message, ()))
+
+
+def _scope_fields(message: Descriptor, path: Path) -> Iterator[Path]:
     for field in message.fields:
-        inner = field.message_type
-        step = (*path, field)
-        if inner is None:
-            wanted = rules_of(field).format in (options_pb2.FORMAT_PROJECT, options_pb2.FORMAT_PROJECT_OR_ANY)
-            if wanted or field.name == "project":
-                yield step
-        elif inner.full_name == "flyteidl.core.ArtifactKey" or inner.full_name.startswith("google."):
-            continue  # of Flyte's artifact service, which is not here; and Google's types name no scopes
-        elif [each.message_type for each in path].count(inner) == 0:
-            yield from scope_fields(inner, step)
+        if _names_project(field):
+            yield (*path, field)
+        elif field.message_type in _leading(message) and sum(field.message_type is at.message_type for at in path) < 2:
+            yield from _scope_fields(field.message_type, (*path, field))
+
+
+def _names_project(field: FieldDescriptor) -> bool:
+    formats = (options_pb2.FORMAT_PROJECT, options_pb2.FORMAT_PROJECT_OR_ANY)
+    return field.message_type is None and (field.name == "project" or rules_of(field).format in formats)
+
+
+def _inner(message: Descriptor) -> set[Descriptor]:
+    """Return the messages in a message, without Google's, and without the artifacts of a service that is not here."""
+    inner = {field.message_type for field in message.fields if field.message_type is not None}
+    return {each for each in inner if not each.full_name.startswith(("google.", "flyteidl.core.ArtifactKey"))}
+
+
+@cache
+def _leading(message: Descriptor) -> frozenset[Descriptor]:
+    """Return those of the messages in a message that lead on to the id of a project."""
+    return frozenset(inner for inner in _inner(message) if any(map(_names_project, _fields_within(inner))))
+
+
+@cache
+def _fields_within(message: Descriptor) -> tuple[FieldDescriptor, ...]:
+    seen, todo = {message}, [message]
+    while todo:
+        new = _inner(todo.pop()) - seen
+        seen |= new
+        todo += new
+    return tuple(field for each in seen for field in each.fields)
 
 
 def words(path: Path) -> str:

@@ -113,6 +113,22 @@ class Caller:
         sent = [("authorization", f"Bearer {self.token}")]
         return self.channel.unary_stream(path)(request.SerializeToString(), metadata=sent, timeout=SECONDS)
 
+    def begin(self, path: str, request: Message | bytes) -> Answer:
+        """Make a call, and of a stream only until it is clear that it was let in: its first message, or a second."""
+        if not METHODS[path].server_streaming:
+            return self(path, request)
+        payload = request if isinstance(request, bytes) else request.SerializeToString()
+        sent = [("authorization", f"Bearer {self.token}")]
+        call = self.channel.unary_stream(path)(payload, metadata=sent, timeout=1.0)
+        try:
+            message = next(call)
+        except grpc.RpcError:
+            if call.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                return _answer(call, [])
+            message = b""
+        call.cancel()
+        return Answer(grpc.StatusCode.OK, "", None, "", (message,))
+
 
 def _answer(call: grpc.Call, messages: Iterable[bytes]) -> Answer:
     trailing = dict(call.trailing_metadata() or ())

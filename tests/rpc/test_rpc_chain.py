@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -180,6 +181,21 @@ def test_what_nobody_foresaw_is_internal_and_says_nothing(server: Airspace, capl
     (record,) = [each for each in caplog.records if each.exc_info]
     assert SECRET in JsonLines().format(record)
     assert json.loads(JsonLines().format(record))["request_id"] == answer.request_id
+
+
+def test_an_error_that_cannot_be_said_is_internal_too(server: Airspace, caplog):
+    def handler(_request, _call):
+        raise ApiError(Reason.NOT_FOUND, "no", {"kind": "workflow"})
+
+    def translate(_error):
+        raise KeyError(SECRET)
+
+    method = replace(server.with_door(GET, handler)[0], translate=translate)
+    with server.served([method]) as caller:
+        answer = caller("viewer")(GET, get())
+    assert (answer.code, answer.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert SECRET not in str(answer)
+    assert [each.getMessage() for each in caplog.records if each.exc_info] == ["an error cannot be said"]
 
 
 def test_an_answer_that_is_none_is_internal(server: Airspace):

@@ -50,8 +50,12 @@ class Requirement:
     reach: Reach = Reach.ALL
 
     def need(self, request: Message) -> Need:
-        """Return what this request needs."""
-        return Need(self.permission, self.read(request), self.reach)
+        """Return what this request needs.
+
+        No project is called "*": whoever asks for some domain of it asks for all projects, and must hold it in all.
+        """
+        target = self.read(request)
+        return Need(self.permission, target, Reach.ALL if target.project == ANY else self.reach)
 
 
 @dataclass(frozen=True, slots=True)

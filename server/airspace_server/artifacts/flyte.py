@@ -5,6 +5,7 @@ caller was authorized in, so nothing else of the scope can be written through he
 """
 
 import uuid
+from collections.abc import Sequence
 from typing import Final
 
 from flyteidl.service import dataproxy_pb2
@@ -17,6 +18,7 @@ from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import invalid_field
 from airspace_server.core.scope import Scope
+from airspace_server.flyte.identifiers import require_domain
 
 _NANOS: Final = 10**9
 
@@ -25,8 +27,8 @@ class DataProxy:
     """CreateUploadLocation and CreateDownloadLocation of flyteidl's DataProxyService.
 
     `base_url` is what clients reach the routes of http.py at, such as "https://airspace.example.org";
-    `max_upload_bytes` is signed into every upload. The interceptors have authorized the call: an upload in the
-    request's project and domain, a download in `scope_of_native_url`.
+    `max_upload_bytes` is signed into every upload; `domains` are the server's. The interceptors have authorized the
+    call: an upload in the request's project and domain, a download in `scope_of_native_url`.
     """
 
     def __init__(
@@ -36,12 +38,14 @@ class DataProxy:
         base_url: str,
         clock: Clock,
         max_upload_bytes: int,
+        domains: Sequence[str],
     ) -> None:
         self._store = store
         self._signer = signer
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._max_upload_bytes = max_upload_bytes
+        self._domains = domains
 
     def CreateUploadLocation(
         self,
@@ -51,7 +55,7 @@ class DataProxy:
         """Sign a PUT of uploads/ROOT/FILENAME, the root being the content's MD5 in hex if the request names none.
 
         Without a filename there is a random one: the DataFrame writer of flytekit names only the root. Raises
-        INVALID_FIELD.
+        INVALID_FIELD and UNKNOWN_DOMAIN.
         """
         for field, problem in (
             ("project", names.project(request.project)),
@@ -62,6 +66,7 @@ class DataProxy:
         ):
             if problem:
                 raise invalid_field(field, problem)
+        require_domain(request.domain, self._domains, "domain")
         if len(request.content_md5) not in (0, MD5_BYTES):
             raise invalid_field("content_md5", f"must be {MD5_BYTES} bytes, or absent with a filename_root")
         root = request.filename_root or request.content_md5.hex()
@@ -87,8 +92,9 @@ class DataProxy:
         request: dataproxy_pb2.CreateDownloadLocationRequest,
         call: object,  # noqa: ARG002 -- every front door's method has it
     ) -> dataproxy_pb2.CreateDownloadLocationResponse:
-        """Sign a GET of the artifact, whether or not it exists. Raises INVALID_FIELD."""
+        """Sign a GET of the artifact, whether or not it exists. Raises INVALID_FIELD and UNKNOWN_DOMAIN."""
         scope, path = self._store.locate(request.native_url)
+        require_domain(scope.domain, self._domains, "native_url")
         expires_at = self._expires_at(request.expires_in if request.HasField("expires_in") else None)
         return dataproxy_pb2.CreateDownloadLocationResponse(
             signed_url=self._base_url + self._signer.sign(UrlGrant("GET", scope, path, expires_at)),

@@ -209,7 +209,7 @@ class ExecutionFlyte:
         self, request: execution_pb2.ExecutionRecoverRequest, call: Call
     ) -> execution_pb2.ExecutionCreateResponse:
         """Launch an ended execution once more, keeping what succeeded: only the other nodes run."""
-        source = self._executions.get(execution_id(request.id))
+        source = self._executions.get(self._id(request.id))
         if source.phase not in ENDED_EXECUTION:
             raise ApiError(
                 Reason.WRONG_STATE,
@@ -225,7 +225,7 @@ class ExecutionFlyte:
         mode: execution_pb2.ExecutionMetadata.ExecutionMode,
         overwrite_cache: bool,
     ) -> execution_pb2.ExecutionCreateResponse:
-        source = self._executions.get(execution_id(request.id))
+        source = self._executions.get(self._id(request.id))
         if request.name:
             _require(names.execution(request.name), "name")
         spec = execution_pb2.ExecutionSpec.FromString(source.spec)
@@ -414,7 +414,11 @@ class ExecutionFlyte:
     def GetData(self, request: dataproxy_pb2.GetDataRequest, _call: Call) -> dataproxy_pb2.GetDataResponse:
         """Return inputs or outputs of a node, all or one by name."""
         parts = _flyte_url(request.flyte_url)
-        execution = ExecutionId(self._scope(parts["project"], parts["domain"], "flyte_url "), parts["execution"])
+        for part, rule in (("project", names.project), ("execution", names.execution), ("node", names.entity)):
+            if rule(parts[part]):
+                raise invalid_field("flyte_url", f"names {parts[part]!r}, which no {part} can be called")
+        require_domain(parts["domain"], self._domains, "flyte_url")
+        execution = ExecutionId(Scope(parts["project"], parts["domain"]), parts["execution"])
         if parts["part"] == "d":
             raise ApiError(Reason.NOT_IMPLEMENTED, "decks are not served yet")
         if parts["attempt"]:

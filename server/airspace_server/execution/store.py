@@ -19,6 +19,7 @@ NODES: Final = table(NodeExecutionRow)
 ATTEMPTS: Final = table(TaskAttemptRow)
 _TRANSITIONS: Final = table(TransitionRow)
 
+_MAX_ATTEMPT: Final = 2**31 - 1  # what the column can hold, and Postgres be asked for; the wire has 32 bits
 _BLOBS: Final = ("inputs", "user_inputs", "outputs")
 _ENGINES_OWN: Final = ("lease_owner", "lease_epoch", "lease_expires_at")
 LIGHT: Final = tuple(column for column in EXECUTIONS.c if column.name not in (*_BLOBS, *_ENGINES_OWN))
@@ -129,6 +130,12 @@ def from_row(row: Row[Any]) -> Execution:
     )
 
 
+def _found(id_: ExecutionId, row: Row[Any] | None) -> Execution:
+    if row is None:
+        raise not_found("execution", str(id_))
+    return from_row(row)
+
+
 class Executions:
     """Reads executions and asks for their end. Authorization has happened before any of this is called."""
 
@@ -138,15 +145,11 @@ class Executions:
 
     def get(self, execution: ExecutionId) -> Execution:
         """Return an execution. Raises NOT_FOUND."""
-        with self._database.read(execution.scope) as tx:
-            return self.read(tx, execution)
+        return _found(execution, self._database.find(execution.scope, _ONE, own_name=execution.name))
 
     def read(self, tx: Transaction, execution: ExecutionId) -> Execution:
         """Return an execution, inside a transaction. Raises NOT_FOUND."""
-        row = tx.one(_ONE, own_name=execution.name)
-        if row is None:
-            raise not_found("execution", str(execution))
-        return from_row(row)
+        return _found(execution, tx.one(_ONE, own_name=execution.name))
 
     def data(self, execution: ExecutionId) -> Data:
         """Return inputs and outputs. Raises NOT_FOUND."""
@@ -210,8 +213,10 @@ class Executions:
 
     def attempt(self, execution: ExecutionId, node: str, attempt: int) -> Row[Any]:
         """Return one attempt of a node's task. Raises NOT_FOUND."""
-        with self._database.read(execution.scope) as tx:
-            row = tx.one(_ATTEMPT, own_name=execution.name, node=node, own_attempt=attempt)
+        row = None
+        if attempt <= _MAX_ATTEMPT:
+            with self._database.read(execution.scope) as tx:
+                row = tx.one(_ATTEMPT, own_name=execution.name, node=node, own_attempt=attempt)
         if row is None:
             raise not_found("task execution", f"{execution}/{node}/{attempt}")
         return row

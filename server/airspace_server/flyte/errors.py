@@ -35,7 +35,7 @@ def _details(error: ApiError) -> Iterable[Message]:
         yield event_pb2.EventFailureReason(
             already_in_terminal_state=event_pb2.EventErrorAlreadyInTerminalState(current_phase=known["state"])
         )
-    elif known.get("kind") == "workflow":
+    elif known.get("kind") == "workflow" and error.reason in (Reason.DIFFERENT_CONTENT, Reason.ALREADY_EXISTS):
         id_ = identifier_pb2.Identifier(
             resource_type=identifier_pb2.WORKFLOW,
             project=known["project"],
@@ -47,7 +47,7 @@ def _details(error: ApiError) -> Iterable[Message]:
             yield workflow_pb2.CreateWorkflowFailureReason(
                 exists_different_structure=workflow_pb2.WorkflowErrorExistsDifferentStructure(id=id_)
             )
-        elif error.reason is Reason.ALREADY_EXISTS:
+        else:
             yield workflow_pb2.CreateWorkflowFailureReason(
                 exists_identical_structure=workflow_pb2.WorkflowErrorExistsIdenticalStructure(id=id_)
             )

@@ -17,7 +17,7 @@ from airspace_server.storage.database import Transaction
 from airspace_server.storage.paging import MAX_PAGE_SIZE, Pager, page
 
 _MAX_OFFSET: Final = 1_000_000
-_INT64: Final = range(-(2**63), 2**63)
+_INT32: Final = range(-(2**31), 2**31)
 
 Convert = Callable[[str], Any]
 """Turns a filter's value into what the column holds. Raises ValueError."""
@@ -30,9 +30,9 @@ def microseconds(text: str) -> int:
 
 
 def whole(text: str) -> int:
-    """Read a whole number that fits into 64 bits, which is what a column can hold. Raises ValueError."""
+    """Read a whole number that fits into 32 bits, which is what a column of them holds. Raises ValueError."""
     number = int(text)
-    if number not in _INT64:
+    if number not in _INT32:
         raise ValueError(text)
     return number
 
@@ -96,9 +96,10 @@ class Listing:
             raise ApiError(
                 Reason.UNKNOWN_FIELD, f"filters name {name!r}; this list has {known}", {"field": name}, "filters"
             )
-        text_only = wanted.function in (Function.CONTAINS, Function.NOT_LIKE)
+        if wanted.function in (Function.CONTAINS, Function.NOT_LIKE) and found.convert is not str:
+            raise invalid_field("filters", f"cannot look for text in {name}")
         try:
-            values = [value if text_only else found.convert(value) for value in wanted.values]
+            values = [found.convert(value) for value in wanted.values]
         except ValueError:
             raise invalid_field("filters", f"have a value for {name} that it cannot have") from None
         if any("\0" in value for value in wanted.values):
@@ -114,7 +115,8 @@ _COMPARE: Final[Mapping[Function, Callable[[ColumnElement[Any], list[Any]], Colu
     Function.LT: lambda column, values: column < values[0],
     Function.LTE: lambda column, values: column <= values[0],
     Function.CONTAINS: lambda column, values: column.contains(values[0], autoescape=True),
-    Function.NOT_LIKE: lambda column, values: not_(column.like(values[0])),
+    # A backslash stands for itself, on every database: as an escape Postgres refuses one at the end of a pattern.
+    Function.NOT_LIKE: lambda column, values: not_(column.like(values[0].replace("\\", r"\\"), escape="\\")),
     Function.VALUE_IN: lambda column, values: column.in_(values),
     Function.VALUE_NOT_IN: lambda column, values: column.not_in(values),
 }
@@ -157,7 +159,7 @@ def fetch(
         statement.where(and_(*listing.conditions(filters))) if filters else statement,
         (listing.sort_column(key), *listing.keys),
         size=min(limit, MAX_PAGE_SIZE),
-        last=None if counted else pager.position(query, token),
+        last=None if counted else pager.position(query, token, "token"),
         descending=descending,
         offset=int(token) if counted else 0,
         **values,

@@ -70,7 +70,7 @@ def to_literals(
 
 
 def _input_invalid(name: str, problem: str) -> ApiError:
-    return ApiError(Reason.INPUT_INVALID, f"input {name}: {problem}", {"input": name})
+    return ApiError(Reason.INPUT_INVALID, f"input {name}: {problem}", {"input": name}, f"inputs.{name}")
 
 
 def _unfit(literal_type: types_pb2.LiteralType) -> Never:

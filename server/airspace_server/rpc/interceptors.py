@@ -10,8 +10,8 @@ whose identity is known, and validated only for one who may make the call, so th
 import contextlib
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from airspace_server.access.decide import Grants, Need, Visible, first_missing, 
 from airspace_server.access.identity import ANONYMOUS, Principal
 from airspace_server.access.rules import Guard, Rule
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.rpc.status import Translate, grpc_code, status_of
+from airspace_server.rpc.status import Translate, grpc_code, native, status_of
 from airspace_server.rpc.validation import Check
 
 _log: Final = logging.getLogger("airspace.rpc")
@@ -38,6 +38,7 @@ _duration: Final = metrics.get_meter("airspace_server").create_histogram(
     "rpc.server.duration", unit="ms", description="How long calls took, by method and code."
 )
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_UNFORESEEN: Final = ApiError(Reason.INTERNAL, "internal error; the request id finds it in the server's log")
 _MAX_SCOPE: Final = 127  # two names of 63 characters and a slash; what is longer was not validated yet
 
 Handler = Callable[[Any, Call], Any]
@@ -78,7 +79,7 @@ class Exchange:
     payload: bytes
     metadata: Mapping[str, str | bytes]
     active: Callable[[], bool]
-    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    request_id: str = field(default_factory=lambda: secrets.token_hex(16))
     principal: Principal = ANONYMOUS
     request: Any = None
     grants: Grants = field(default_factory=Grants)
@@ -118,16 +119,19 @@ def telemetry(exchange: Exchange) -> Iterator[None]:
     started = time.perf_counter()
     name, kind = exchange.method.path[1:], trace.SpanKind.SERVER
     context = propagate.extract(exchange.metadata) if "traceparent" in exchange.metadata else None
-    with _tracer.start_as_current_span(name, context, kind, record_exception=False) as span:
-        try:
-            yield
-        finally:
-            code = exchange.status.code if exchange.status else 0
-            if span.is_recording():
-                span.set_attribute("rpc.system", "grpc")
-                span.set_attribute("rpc.grpc.status_code", code)
-                span.set_attribute("airspace.request_id", exchange.request_id)
-            _duration.record((time.perf_counter() - started) * 1000, {"rpc.method": exchange.method.path, "code": code})
+    span = _tracer.start_span(name, context, kind)  # nothing in here makes spans: it need not be the current one
+    try:
+        yield
+    finally:
+        code = exchange.status.code if exchange.status else 0
+        if span.is_recording():
+            span.set_attributes(
+                {"rpc.system": "grpc", "rpc.grpc.status_code": code, "airspace.request_id": exchange.request_id}
+            )
+            if code:
+                span.set_status(trace.StatusCode.ERROR, exchange.reason)
+        span.end()
+        _duration.record((time.perf_counter() - started) * 1000, {"rpc.method": exchange.method.path, "code": code})
 
 
 @contextlib.contextmanager
@@ -172,11 +176,16 @@ def errors(exchange: Exchange) -> Iterator[None]:
         problem = ApiError(Reason.UNAVAILABLE, "a part of the server cannot be reached; try again")
     except Exception:
         _log.exception("a call failed", extra={"airspace": {"request_id": exchange.request_id}})
-        problem = ApiError(Reason.INTERNAL, "internal error; the request id finds it in the server's log")
+        problem = _UNFORESEEN
     else:
         return
     exchange.reason = problem.reason.value
-    exchange.status = status_of(problem, exchange.request_id, exchange.method.translate)
+    try:
+        exchange.status = status_of(problem, exchange.request_id, exchange.method.translate)
+    except Exception:
+        _log.exception("an error cannot be said", extra={"airspace": {"request_id": exchange.request_id}})
+        exchange.reason = _UNFORESEEN.reason.value
+        exchange.status = status_of(_UNFORESEEN, exchange.request_id, native)
     raise Stopped
 
 

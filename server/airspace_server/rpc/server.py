@@ -4,6 +4,7 @@ Synchronous servers on a thread pool: measured here, threads served more calls f
 (docs/adr/0002-synchronous-server.md). Requests arrive as bytes and are decoded inside the chain, behind authentication.
 """
 
+import errno
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
@@ -160,10 +161,14 @@ class Listener:
             (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
         self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
-        if tls is None:
-            self.port = self._server.add_insecure_port(address)
-        else:
-            self.port = self._server.add_secure_port(address, grpc.ssl_server_credentials([(tls.key, tls.certificate)]))
+        try:
+            self.port = (
+                self._server.add_insecure_port(address)
+                if tls is None
+                else self._server.add_secure_port(address, grpc.ssl_server_credentials([(tls.key, tls.certificate)]))
+            )
+        except RuntimeError:
+            raise OSError(errno.EADDRINUSE, f"cannot listen on {address}") from None
 
     def start(self) -> None:
         """Begin to serve; every service reports SERVING from here on."""

@@ -44,8 +44,8 @@ class Pager:
         body = json.dumps(last, separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(self._mac(query, body) + body).decode()
 
-    def position(self, query: str, token: str) -> tuple[Any, ...] | None:
-        """Return the row that `token` stands behind, None for the first page.
+    def position(self, query: str, token: str, field: str = "page_token") -> tuple[Any, ...] | None:
+        """Return the row that `token` stands behind, None for the first page. `field` is where the request has it.
 
         Raises INVALID_PAGE_TOKEN for a token of another list, another server or nobody.
         """
@@ -57,7 +57,7 @@ class Pager:
             raw = b""
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if not body or not hmac.compare_digest(mac, self._mac(query, body)):
-            raise ApiError(Reason.INVALID_PAGE_TOKEN, "the page token does not belong to this list", field="page_token")
+            raise ApiError(Reason.INVALID_PAGE_TOKEN, "the page token does not belong to this list", field=field)
         return tuple(json.loads(body))
 
     def _mac(self, query: str, body: bytes) -> bytes:

@@ -19,7 +19,19 @@ def describe(x: int, unit: str) -> str:
 
 @task
 def explode(reason: str) -> str:
-    raise ValueError(reason)
+    if reason:
+        raise ValueError(reason)
+    return "calm"
+
+
+@task
+def knead() -> int:
+    return os.getpid()
+
+
+@task
+def bake(dough: int, path: str) -> str:
+    return f"2 {Path(path).read_text()}" if dough else ""
 
 
 @task
@@ -40,6 +52,11 @@ def double_wf(x: int, unit: str = "apples") -> str:
 @workflow
 def explode_wf(reason: str) -> str:
     return explode(reason=reason)
+
+
+@workflow
+def bake_wf(path: str) -> str:
+    return bake(dough=knead(), path=path)
 
 
 @workflow

@@ -1,0 +1,293 @@
+"""The processes of a server: admin, execution, worker, alone or together; how they start, say they are ready, and stop.
+
+`serve` runs all of them: both servers in this process, each with its own listener, the worker as a child.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+import uvicorn
+from starlette.applications import Starlette
+
+from airspace_server.access import seed
+from airspace_server.access.store import establish
+from airspace_server.app import Parts, executes
+from airspace_server.artifacts.local import LocalArtifactStore
+from airspace_server.core import clock
+from airspace_server.engine.runners.local import LocalRunner
+from airspace_server.engine.worker import Worker
+from airspace_server.rpc.forward import channel, forwarders
+from airspace_server.rpc.server import Handlers, Listener, handlers
+from airspace_server.settings import Settings, SettingsError
+from airspace_server.storage.database import Database
+from airspace_server.storage.migrate import migrate, wait_until_migrated
+
+_log: Final = logging.getLogger("airspace")
+
+DRAIN_SECONDS: Final = 10.0
+"""How long calls that are under way may take after a server was told to stop."""
+_MIGRATION_SECONDS: Final = 30.0
+_READY: Final = "airspace worker ready"
+_START_SECONDS: Final = 30.0
+
+
+def serve(settings: Settings) -> None:
+    """Run the admin server, the execution server and a worker, until SIGTERM or SIGINT."""
+    with _stopping() as stop, _http_socket(settings) as http_socket:
+        parts = _prepared(settings, _port(http_socket), migrates=True)
+        methods = parts.methods()
+        execution = Listener(
+            settings.address(settings.execution_port),
+            handlers([method for method in methods if executes(method)], parts.guards),
+            tls=parts.tls,
+        )
+        admin = Listener(settings.address(settings.grpc_port), handlers(methods, parts.guards), tls=parts.tls)
+        _seed(parts, settings.address(admin.port))
+        with _serving(parts, [admin, execution], http_socket), _worker_child(settings, stop):
+            _ready(settings, admin.port, _port(http_socket))
+            stop.wait()
+
+
+def serve_admin(settings: Settings) -> None:
+    """Run the admin server alone; it forwards what belongs to the execution server."""
+    if not settings.http_port:
+        raise SettingsError("separate processes need a fixed http_port: it is part of every token's issuer")
+    target = settings.execution_target or settings.address(settings.execution_port)
+    roots = settings.tls_roots.read_bytes() if settings.tls_roots else None
+    if settings.tls_certificate and roots is None:
+        raise SettingsError("the admin process needs tls_roots to call the execution listener over TLS")
+    with _stopping() as stop, _http_socket(settings) as http_socket, channel(target, roots) as execution:
+        parts = _prepared(settings, _port(http_socket), migrates=True)
+        methods = parts.methods()
+        own = handlers([method for method in methods if not executes(method)], parts.guards)
+        passed = forwarders([method for method in methods if executes(method)], execution)
+        admin = Listener(settings.address(settings.grpc_port), _merged(own, passed), tls=parts.tls)
+        _seed(parts, settings.address(admin.port))
+        with _serving(parts, [admin], http_socket):
+            _ready(settings, admin.port, _port(http_socket))
+            stop.wait()
+
+
+def serve_execution(settings: Settings) -> None:
+    """Run the execution server alone."""
+    with _stopping() as stop:
+        parts = _prepared(settings, settings.http_port, migrates=False)
+        methods = [method for method in parts.methods() if executes(method)]
+        listener = Listener(settings.address(settings.execution_port), handlers(methods, parts.guards), tls=parts.tls)
+        with _serving(parts, [listener], None):
+            _say(f"airspace execution ready grpc={settings.address(listener.port)} data={settings.data}")
+            stop.wait()
+
+
+def work(settings: Settings, *, child: bool) -> None:
+    """Run a worker; as a child it also stops when its parent is gone, which the end of stdin tells."""
+    with _stopping() as stop:
+        if child:
+            threading.Thread(target=_stop_at_end_of, args=(sys.stdin, stop), name="parent", daemon=True).start()
+        database = Database(settings.database)
+        wait_until_migrated(database, _MIGRATION_SECONDS)
+        data = settings.data.absolute()
+        worker = Worker(
+            database,
+            LocalArtifactStore(data / "artifacts"),
+            LocalRunner(data / "work"),
+            owner=f"{socket.gethostname()[:32]}-{os.getpid()}",
+            slots=settings.slots,
+        )
+        _say(_READY)
+        worker.run(stop)
+        database.close()
+
+
+# --- what they share
+
+
+def _prepared(settings: Settings, http_port: int, *, migrates: bool) -> Parts:
+    settings.check()
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    parts = Parts(settings, http_port)
+    if migrates:
+        migrate(parts.database)
+    else:
+        wait_until_migrated(parts.database, _MIGRATION_SECONDS)
+    return parts
+
+
+def _seed(parts: Parts, grpc_target: str) -> None:
+    """Make the first principals: three accounts in development, the named administrator in production."""
+    clients = parts.settings.data.absolute() / "clients"
+    with parts.database.write() as tx:
+        establish(tx)
+    if parts.settings.mode == "development":
+        secrets = seed.seed_development(parts.database, clock.now())
+        seed.write_client_files(clients, secrets, grpc_target, parts.url)
+        for name in seed.DEVELOPMENT:
+            _say(f"airspace client file {clients / f'{name}.yaml'}")
+    else:
+        seed.seed_production(parts.database, parts.settings.bootstrap_admin, clients, clock.now())
+
+
+@contextlib.contextmanager
+def _serving(parts: Parts, listeners: Sequence[Listener], http_socket: socket.socket | None) -> Iterator[None]:
+    """Serve until the block is left; then drain: no new calls, running ones get some seconds, then the end."""
+    parts.start()
+    http = _Http(parts, http_socket) if http_socket is not None else None
+    for listener in listeners:
+        listener.start()
+    try:
+        yield
+    finally:
+        parts.watcher.close()
+        stops = [threading.Thread(target=listener.stop, args=(DRAIN_SECONDS,)) for listener in listeners]
+        for stop in stops:
+            stop.start()
+        for stop in stops:
+            stop.join()
+        if http is not None:
+            http.stop()
+        parts.close()
+
+
+class _Http:
+    """The HTTP port, on a thread of its own."""
+
+    def __init__(self, parts: Parts, bound: socket.socket) -> None:
+        settings = parts.settings
+        config = uvicorn.Config(
+            Starlette(routes=parts.routes()),
+            log_config=None,
+            access_log=False,  # a signed URL is a secret, and would stand in it
+            lifespan="off",
+            timeout_graceful_shutdown=int(DRAIN_SECONDS),
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [bound]}, name="http", daemon=True)
+        self._thread.start()
+        _wait_for(lambda: self._server.started or not self._thread.is_alive(), "the HTTP port")
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def _worker_child(settings: Settings, stop: threading.Event) -> Iterator[None]:
+    """Run a worker beside the servers, and a new one when it dies, until the block is left."""
+    environment = {**os.environ, **_as_environment(settings)}
+    lock = threading.Lock()
+    running: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "airspace_server", "worker", "--child"]
+        child = subprocess.Popen(  # noqa: S603 -- our own arguments
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        running[:] = [child]
+        return child
+
+    def keep() -> None:
+        while True:
+            running[0].wait()
+            with lock:
+                if stop.is_set():
+                    return
+                _log.error("the worker ended; starting another", extra={"airspace": {"code": running[0].returncode}})
+                start()
+            stop.wait(1.0)  # a worker that cannot start must not spin
+
+    child = start()
+    _await_line(child.stdout, _READY)
+    keeper = threading.Thread(target=keep, name="worker", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        with lock:
+            running[0].terminate()
+        keeper.join()
+
+
+def _as_environment(settings: Settings) -> dict[str, str]:
+    return {
+        "AIRSPACE_DATA": str(settings.data.absolute()),
+        "AIRSPACE_DATABASE_URL": settings.database_url,
+        "AIRSPACE_SLOTS": str(settings.slots),
+    }
+
+
+def _await_line(stream: IO[str] | None, line: str) -> None:
+    if stream is None or stream.readline().strip() != line:
+        raise RuntimeError("the worker did not start; its own log says why")
+
+
+def _stop_at_end_of(stream: IO[str], stop: threading.Event) -> None:
+    stream.read()
+    stop.set()
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: object) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _http_socket(settings: Settings) -> Iterator[socket.socket]:
+    """Bind the HTTP port before anything else: its number is part of the issuer's name."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((settings.host, settings.http_port))
+        yield bound
+
+
+def _port(bound: socket.socket) -> int:
+    port: int = bound.getsockname()[1]
+    return port
+
+
+def _merged(first: Handlers, second: Handlers) -> Handlers:
+    return {service: {**first.get(service, {}), **second.get(service, {})} for service in {*first, *second}}
+
+
+def _wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what} did not start in {_START_SECONDS:.0f} s")
+        time.sleep(0.01)
+
+
+def _ready(settings: Settings, grpc_port: int, http_port: int) -> None:
+    _say(
+        f"airspace ready grpc={settings.address(grpc_port)} http={settings.address(http_port)} "
+        f"data={Path(settings.data).absolute()}"
+    )
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,107 @@
+"""What programs do through FlyteRemote."""
+
+import grpc
+import psutil
+import pytest
+from e2e_clients import PROJECT
+from e2e_server import eventually
+from flytekit.exceptions.base import FlyteException
+from flytekit.models.core.execution import WorkflowExecutionPhase
+
+
+def test_registered_versions_are_fetched_with_their_interfaces(developer):
+    remote = developer.remote
+
+    task = remote.fetch_task(name="flows.quick.describe", version="v1")
+    workflow = remote.fetch_workflow(name="flows.quick.double_wf", version="v1")
+    plan = remote.fetch_launch_plan(name="double_lp", version="v1")
+
+    assert set(task.interface.inputs) == {"x", "unit"}
+    assert set(workflow.interface.inputs) == {"x", "unit"}
+    assert [node.id for node in workflow.flyte_nodes] == ["n0", "n1"]
+    assert plan.entity_metadata.schedule.cron_schedule.schedule == "0 2 * * *"
+
+
+def test_fixed_inputs_of_the_launch_plan_stand_and_others_may_be_chosen(finished):
+    assert finished.inputs == {"x": 7, "unit": "pears"}
+    assert finished.outputs == {"o0": "14 pears"}
+    assert finished.spec.metadata.principal == "service-account:developer"
+
+
+def test_a_fixed_input_cannot_be_chosen(developer):
+    plan = developer.remote.fetch_launch_plan(name="double_lp", version="v1")
+
+    with pytest.raises(FlyteException) as refused:
+        developer.remote.execute(plan, inputs={"x": 7, "unit": "plums"})
+
+    assert _status(refused) == (grpc.StatusCode.INVALID_ARGUMENT)
+    assert "unit" in refused.value.__cause__.details()
+
+
+def test_every_node_can_be_read_when_it_has_ended(finished):
+    nodes = finished.node_executions
+
+    assert {"n0", "n1"} <= nodes.keys()
+    assert nodes["n0"].inputs == {"x": 7}
+    assert nodes["n0"].outputs == {"o0": 14}
+    assert nodes["n1"].inputs == {"x": 14, "unit": "pears"}
+
+
+def test_a_failed_execution_carries_the_text_of_its_tasks_error(developer):
+    failed = developer.wait(developer.launch("explode_wf", reason="the oven is cold"))
+
+    assert failed.closure.phase == WorkflowExecutionPhase.FAILED
+    assert "ValueError: the oven is cold" in failed.closure.error.message
+    assert "flows.quick.explode" in failed.closure.error.message
+
+
+def test_terminate_ends_the_task_and_all_its_processes(developer, tmp_path):
+    marker, gate = tmp_path / "marker", tmp_path / "gate"
+    held = developer.launch("hold_wf", marker=str(marker), gate=str(gate))
+    eventually(lambda: marker.exists() and marker.read_text().endswith("\n"))
+    pid = int(marker.read_text())
+    assert psutil.pid_exists(pid)
+
+    developer.remote.terminate(held, "enough")
+    ended = developer.wait(held)
+
+    assert ended.closure.phase == WorkflowExecutionPhase.ABORTED
+    assert ended.closure.abort_metadata.cause == "enough"
+    assert ended.closure.abort_metadata.principal == "service-account:developer"
+    eventually(lambda: not psutil.pid_exists(pid), seconds=10)
+
+
+def test_recent_executions_come_newest_first(developer, finished):
+    recent = developer.remote.recent_executions(limit=100)
+
+    created = [execution.closure.created_at for execution in recent]
+    assert created == sorted(created, reverse=True)
+    assert finished.id.name in {execution.id.name for execution in recent}
+
+
+def test_a_development_version_cannot_be_run_in_another_domain(developer, releaser):
+    """The releaser may launch in production, and still cannot take development's code there without registering it."""
+    plan = developer.remote.fetch_launch_plan(name="flows.quick.double_wf", version="v1")
+
+    with pytest.raises(FlyteException) as denied:
+        developer.remote.execute(plan, inputs={"x": 1}, domain="production")
+    with pytest.raises(FlyteException) as foreign:
+        releaser.remote.execute(plan, inputs={"x": 1}, domain="production")
+
+    assert _status(denied) == grpc.StatusCode.PERMISSION_DENIED
+    assert denied.value.__cause__.details() == f"this needs execution.launch in {PROJECT}/production"
+    assert _status(foreign) == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_what_is_not_there_is_not_found_where_one_may_look_and_refused_where_not(developer):
+    with pytest.raises(FlyteException) as missing:
+        developer.remote.fetch_execution(name="nothing")
+    with pytest.raises(FlyteException) as refused:
+        developer.remote.fetch_execution(domain="production", name="nothing")
+
+    assert _status(missing) == grpc.StatusCode.NOT_FOUND
+    assert _status(refused) == grpc.StatusCode.PERMISSION_DENIED
+
+
+def _status(raised):
+    return raised.value.__cause__.code()
