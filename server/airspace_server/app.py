@@ -3,6 +3,7 @@
 What processes there are, and how they start and stop, is in processes.py.
 """
 
+import ssl
 from typing import Final
 
 from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
@@ -45,7 +46,7 @@ from airspace_server.rpc.interceptors import Guards, Method
 from airspace_server.rpc.server import Service, Tls, bind
 from airspace_server.rpc.status import native
 from airspace_server.rpc.validation import Validator
-from airspace_server.settings import Settings
+from airspace_server.settings import Settings, SettingsError
 from airspace_server.storage.database import Database
 from airspace_server.storage.paging import Pager
 
@@ -84,14 +85,7 @@ class Parts:
             self.issuer = Issuer(self.database, key, self.url, settings.audience, clock.now)
             trusted.append(BuiltInIssuer(key, self.url, settings.audience))
         if settings.oidc_issuer:
-            trusted.append(
-                OidcIssuer(
-                    settings.oidc_issuer,
-                    settings.oidc_audience,
-                    settings.oidc_groups_claim,
-                    settings.oidc_member_claim,
-                )
-            )
+            trusted.append(_oidc(settings))
         authenticator = Authenticator(trusted, self.policy, clock.now)
         self.guards = Guards(authenticator.authenticate, lambda: self.policy.snapshot().grants)
         self.tls = _tls(settings)
@@ -168,7 +162,23 @@ async def _healthy(_request: Request) -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 
+def _oidc(settings: Settings) -> OidcIssuer:
+    try:
+        return OidcIssuer(
+            settings.oidc_issuer, settings.oidc_audience, settings.oidc_groups_claim, settings.oidc_member_claim
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
 def _tls(settings: Settings) -> Tls | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
+    try:  # grpc would serve nothing and say nothing of why
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except ssl.SSLError:
+        raise SettingsError("tls_certificate and tls_key do not hold a certificate and its own key, in PEM") from None
+    except OSError as error:
+        files = f"{settings.tls_certificate} and {settings.tls_key}"
+        raise SettingsError(f"{files} cannot be read: {error.strerror}") from None
     return Tls(settings.tls_certificate.read_bytes(), settings.tls_key.read_bytes())

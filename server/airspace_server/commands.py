@@ -74,11 +74,12 @@ def worker(child: bool, **flags: Any) -> None:
 def _run(process: str, main: Any, flags: dict[str, Any]) -> None:
     """Read the settings and run a process; what the operator can mend is one line on stderr and exit code 2."""
     from pydantic import ValidationError
+    from sqlalchemy.exc import OperationalError
 
     from airspace_server import observability
     from airspace_server.access.keys import KeyFileError
     from airspace_server.access.seed import ClientFilesError
-    from airspace_server.settings import Settings, SettingsError
+    from airspace_server.settings import Settings, SettingsError, StartError
     from airspace_server.storage.migrate import NotMigratedError
 
     try:
@@ -87,9 +88,13 @@ def _run(process: str, main: Any, flags: dict[str, Any]) -> None:
         main(settings)
     except ValidationError as error:
         for problem in error.errors():
-            name = ".".join(str(part) for part in problem["loc"])
-            click.echo(f"error: setting {name}: {problem['msg']}", err=True)
+            which = "".join(f"setting {part}: " for part in problem["loc"][:1])
+            click.echo(f"error: {which}{problem.get('ctx', {}).get('error') or problem['msg']}", err=True)
         sys.exit(2)
-    except (SettingsError, KeyFileError, ClientFilesError, NotMigratedError, OSError) as error:
+    except OperationalError as error:
+        why = str(error.orig).partition("\n")[0]
+        click.echo(f"error: the database cannot be used: {why}", err=True)
+        sys.exit(2)
+    except (SettingsError, StartError, KeyFileError, ClientFilesError, NotMigratedError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -37,6 +37,9 @@ def start(process: str) -> None:
     """Begin to log, and to trace if OTEL_EXPORTER_OTLP_ENDPOINT or its form for traces is set. Once a process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
+    # No line says which source line or thread it comes from: Python's logging HOWTO has this under "Optimization".
+    logging._srcfile = None  # noqa: SLF001 -- the documented way
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=os.environ.get("AIRSPACE_LOG", "INFO"), handlers=[handler])
     # httpx and alembic report every step at INFO; uvicorn's access log would hold signed URLs, which are secrets.
     for noisy in ("httpx", "httpcore", "alembic", "uvicorn"):

@@ -26,9 +26,9 @@ from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.core import clock
 from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.worker import Worker
-from airspace_server.rpc.forward import channel, forwarders
+from airspace_server.rpc.forward import Forwarder, channel
 from airspace_server.rpc.server import Handlers, Listener, handlers
-from airspace_server.settings import Settings, SettingsError
+from airspace_server.settings import Settings, SettingsError, StartError
 from airspace_server.storage.database import Database
 from airspace_server.storage.migrate import migrate, wait_until_migrated
 
@@ -53,15 +53,14 @@ def serve(settings: Settings) -> None:
         )
         admin = Listener(settings.address(settings.grpc_port), handlers(methods, parts.guards), tls=parts.tls)
         _seed(parts, settings.address(admin.port))
-        with _serving(parts, [admin, execution], http_socket), _worker_child(settings, stop):
+        with _worker_child(settings, stop), _serving(parts, [admin, execution], http_socket):
             _ready(settings, admin.port, _port(http_socket))
             stop.wait()
 
 
 def serve_admin(settings: Settings) -> None:
     """Run the admin server alone; it forwards what belongs to the execution server."""
-    if not settings.http_port:
-        raise SettingsError("separate processes need a fixed http_port: it is part of every token's issuer")
+    _require_apart(settings)
     target = settings.execution_target or settings.address(settings.execution_port)
     roots = settings.tls_roots.read_bytes() if settings.tls_roots else None
     if settings.tls_certificate and roots is None:
@@ -70,16 +69,18 @@ def serve_admin(settings: Settings) -> None:
         parts = _prepared(settings, _port(http_socket), migrates=True)
         methods = parts.methods()
         own = handlers([method for method in methods if not executes(method)], parts.guards)
-        passed = forwarders([method for method in methods if executes(method)], execution)
+        forwarder = Forwarder(execution)
+        passed = forwarder.handlers([method for method in methods if executes(method)])
         admin = Listener(settings.address(settings.grpc_port), _merged(own, passed), tls=parts.tls)
         _seed(parts, settings.address(admin.port))
-        with _serving(parts, [admin], http_socket):
+        with _serving(parts, [admin], http_socket, forwarder.close):
             _ready(settings, admin.port, _port(http_socket))
             stop.wait()
 
 
 def serve_execution(settings: Settings) -> None:
     """Run the execution server alone."""
+    _require_apart(settings)
     with _stopping() as stop:
         parts = _prepared(settings, settings.http_port, migrates=False)
         methods = [method for method in parts.methods() if executes(method)]
@@ -112,8 +113,12 @@ def work(settings: Settings, *, child: bool) -> None:
 # --- what they share
 
 
+def _require_apart(settings: Settings) -> None:
+    if not settings.http_port:
+        raise SettingsError("separate processes need a fixed http_port: it is part of every token's issuer")
+
+
 def _prepared(settings: Settings, http_port: int, *, migrates: bool) -> Parts:
-    settings.check()
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     parts = Parts(settings, http_port)
     if migrates:
@@ -130,16 +135,29 @@ def _seed(parts: Parts, grpc_target: str) -> None:
         establish(tx)
     if parts.settings.mode == "development":
         secrets = seed.seed_development(parts.database, clock.now())
-        seed.write_client_files(clients, secrets, grpc_target, parts.url)
+        seed.write_client_files(
+            clients, secrets, grpc_target, parts.url, tls=parts.tls is not None, roots=parts.settings.trusted
+        )
         for name in seed.DEVELOPMENT:
             _say(f"airspace client file {clients / f'{name}.yaml'}")
     else:
-        seed.seed_production(parts.database, parts.settings.bootstrap_admin, clients, clock.now())
+        try:
+            seed.seed_production(parts.database, parts.settings.bootstrap_admin, clients, clock.now())
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
 
 
 @contextlib.contextmanager
-def _serving(parts: Parts, listeners: Sequence[Listener], http_socket: socket.socket | None) -> Iterator[None]:
-    """Serve until the block is left; then drain: no new calls, running ones get some seconds, then the end."""
+def _serving(
+    parts: Parts,
+    listeners: Sequence[Listener],
+    http_socket: socket.socket | None,
+    end_streams: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Serve until the block is left; then drain: no new calls, running ones get some seconds, then the end.
+
+    Streams do not end by themselves; `end_streams` is for those that the watcher in here does not know of.
+    """
     parts.start()
     http = _Http(parts, http_socket) if http_socket is not None else None
     for listener in listeners:
@@ -148,6 +166,7 @@ def _serving(parts: Parts, listeners: Sequence[Listener], http_socket: socket.so
         yield
     finally:
         parts.watcher.close()
+        end_streams()
         stops = [threading.Thread(target=listener.stop, args=(DRAIN_SECONDS,)) for listener in listeners]
         for stop in stops:
             stop.start()
@@ -176,6 +195,8 @@ class _Http:
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [bound]}, name="http", daemon=True)
         self._thread.start()
         _wait_for(lambda: self._server.started or not self._thread.is_alive(), "the HTTP port")
+        if not self._server.started:
+            raise StartError("the HTTP port did not start; the log says why")
 
     def stop(self) -> None:
         self._server.should_exit = True
@@ -184,7 +205,10 @@ class _Http:
 
 @contextlib.contextmanager
 def _worker_child(settings: Settings, stop: threading.Event) -> Iterator[None]:
-    """Run a worker beside the servers, and a new one when it dies, until the block is left."""
+    """Run a worker beside the servers, and a new one when it dies, until `stop` is set or the block is left.
+
+    It drains while the servers do; the block's end waits for it.
+    """
     environment = {**os.environ, **_as_environment(settings)}
     lock = threading.Lock()
     running: list[subprocess.Popen[str]] = []
@@ -207,17 +231,22 @@ def _worker_child(settings: Settings, stop: threading.Event) -> Iterator[None]:
                 start()
             stop.wait(1.0)  # a worker that cannot start must not spin
 
+    def end() -> None:
+        stop.wait()
+        with lock:
+            running[0].terminate()
+
     child = start()
     _await_line(child.stdout, _READY)
-    keeper = threading.Thread(target=keep, name="worker", daemon=True)
-    keeper.start()
+    threads = [threading.Thread(target=target, name="worker", daemon=True) for target in (keep, end)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        with lock:
-            running[0].terminate()
-        keeper.join()
+        for thread in threads:
+            thread.join()
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:
@@ -230,7 +259,7 @@ def _as_environment(settings: Settings) -> dict[str, str]:
 
 def _await_line(stream: IO[str] | None, line: str) -> None:
     if stream is None or stream.readline().strip() != line:
-        raise RuntimeError("the worker did not start; its own log says why")
+        raise StartError("the worker did not start; its own log says why")
 
 
 def _stop_at_end_of(stream: IO[str], stop: threading.Event) -> None:
@@ -260,7 +289,11 @@ def _http_socket(settings: Settings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((settings.host, settings.http_port))
+        try:
+            bound.bind((settings.host, settings.http_port))
+        except OSError as error:
+            address = settings.address(settings.http_port)
+            raise StartError(f"cannot listen on {address}: {error.strerror}") from None
         yield bound
 
 
@@ -277,7 +310,7 @@ def _wait_for(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{what} did not start in {_START_SECONDS:.0f} s")
+            raise StartError(f"{what} did not start in {_START_SECONDS:.0f} s")
         time.sleep(0.01)
 
 

@@ -7,16 +7,22 @@ interface; every other address needs production settings or the server does not 
 import ipaddress
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from airspace_server.core import names
 
 
 class SettingsError(ValueError):
     """The settings contradict each other or leave something open that must be decided. For the operator."""
+
+
+class StartError(RuntimeError):
+    """Something that a process needs is not there or does not come up. For the operator."""
 
 
 class Settings(BaseSettings):
@@ -41,15 +47,15 @@ class Settings(BaseSettings):
     http_url: str = ""
     """The HTTP port's base URL as clients see it; empty makes it from host and http_port."""
     database_url: str = ""
-    """SQLAlchemy URL of a Postgres database; empty is SQLite in the data folder."""
+    """The database, as postgresql://USER:PASSWORD@HOST:PORT/NAME; empty is SQLite in the data folder."""
     tls_certificate: Path | None = None
     """PEM file of the certificate chain of every listener."""
     tls_key: Path | None = None
     """PEM file of its private key."""
     tls_roots: Path | None = None
     """PEM file of the authorities that the admin process trusts when it calls the execution listener over TLS."""
-    domains: tuple[str, ...] = ("development", "staging", "production")
-    """The domains, in the order in which versions move through them."""
+    domains: Annotated[tuple[str, ...], NoDecode] = ("development", "staging", "production")
+    """The domains, separated by commas, in the order in which versions move through them."""
     built_in_issuer: bool | None = None
     """Whether service accounts get tokens here; must be said in production, and is so in development."""
     audience: str = "airspace"
@@ -67,15 +73,36 @@ class Settings(BaseSettings):
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Task attempts that one worker runs at once."""
 
+    @field_validator("database_url")
+    @classmethod
+    def _with_driver(cls, url: str) -> str:
+        """Name the driver that this server has; what is wrong with a URL must not repeat it: it holds a password."""
+        if not url:
+            return url
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):
+            raise ValueError("must be a URL such as postgresql://user:password@host:5432/airspace") from None
+        drivers = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
+        if parsed.get_backend_name() not in drivers:
+            raise ValueError("must be a postgresql:// URL")
+        return parsed.set(drivername=drivers[parsed.get_backend_name()]).render_as_string(hide_password=False)
+
+    @field_validator("domains", mode="before")
+    @classmethod
+    def _separated(cls, domains: object) -> object:
+        return tuple(domain.strip() for domain in domains.split(",")) if isinstance(domains, str) else domains
+
     @field_validator("domains")
     @classmethod
     def _well_formed(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
         if not domains or len(set(domains)) != len(domains) or any(names.domain(domain) for domain in domains):
-            raise ValueError("must be different names of lower case letters, digits and inner hyphens")
+            raise ValueError("must be different names of lower case letters, digits and inner hyphens, with commas")
         return domains
 
-    def check(self) -> None:
-        """Refuse to start on anything that is not decided. Raises SettingsError."""
+    @model_validator(mode="after")
+    def _decided(self) -> Self:
+        """Refuse anything that is not decided: no process can have such settings."""
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise SettingsError("tls_certificate and tls_key go together")
         if bool(self.oidc_issuer) != bool(self.oidc_audience):
@@ -89,13 +116,14 @@ class Settings(BaseSettings):
                 )
             if self.built_in_issuer is False:
                 raise SettingsError("development mode has the built-in issuer")
-            return
+            return self
         if self.tls_certificate is None and not self.loopback:
             raise SettingsError(f"listening on {self.host} needs tls_certificate and tls_key")
         if self.built_in_issuer is None:
             raise SettingsError("production needs built_in_issuer to be said: true or false")
         if not self.built_in_issuer and not self.oidc_issuer:
             raise SettingsError("production needs an issuer: oidc_issuer, or built_in_issuer=true")
+        return self
 
     @property
     def loopback(self) -> bool:
@@ -111,6 +139,11 @@ class Settings(BaseSettings):
     def issues_tokens(self) -> bool:
         """Whether the built-in issuer is on."""
         return self.mode == "development" or bool(self.built_in_issuer)
+
+    @property
+    def trusted(self) -> Path | None:
+        """What the client files of development tell to trust: the named authorities, else the certificate itself."""
+        return self.tls_roots or self.tls_certificate
 
     @property
     def database(self) -> str:

@@ -5,14 +5,15 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from airspace_server.artifacts.flyte import DataProxy, scope_of_native_url
-from airspace_server.artifacts.store import segment_problem
-from airspace_server.core.errors import ApiError, Reason
-from airspace_server.core.scope import Scope
 from flyteidl.service import dataproxy_pb2
 from google.protobuf.duration_pb2 import Duration
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from airspace_server.artifacts.flyte import DataProxy, scope_of_native_url
+from airspace_server.artifacts.store import segment_problem
+from airspace_server.core.errors import ApiError, Reason
+from airspace_server.core.scope import Scope
 
 SCOPE = Scope("fraud", "development")
 MD5 = hashlib.md5(b"content").digest()

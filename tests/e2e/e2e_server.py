@@ -65,6 +65,7 @@ class Server:
             if ready := re.fullmatch(r"airspace ready grpc=(\S+) http=(\S+) data=(\S+)\n", line):
                 self.grpc, self.http = ready[1], ready[2]
                 return
+        self.stop()
         raise AssertionError(self.log.read_text())
 
     def stop(self) -> int:

@@ -6,10 +6,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from airspace.options.v1 import options_pb2
 from flyteidl.core import literals_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from rpc_requests import any_of, rules_of
+
+from airspace.options.v1 import options_pb2
 
 LONG, NUL, ALPHABET = "x" * 70_000, "a\0b", "Not A Näme!"
 _FREE_FORMATS = (options_pb2.FORMAT_ENTITY, options_pb2.FORMAT_VERSION)
@@ -114,14 +115,25 @@ def _native_message_changes(field: FieldDescriptor, where: str) -> Iterator[tupl
         for label, value in {"of another type": wrong, "garbage": garbage, "of no type": any_of(wrong)}.items():
             yield label, lambda owner, name, value=value: getattr(owner, name).CopyFrom(value), where, invalid
         yield "garbage of its type", _spoil, where, invalid
-        yield "of an unknown type", lambda owner, name: setattr(getattr(owner, name), "type_url", "x/y.Z"), where, invalid
+        yield (
+            "of an unknown type",
+            lambda owner, name: setattr(getattr(owner, name), "type_url", "x/y.Z"),
+            where,
+            invalid,
+        )
     elif kind == "google.protobuf.FieldMask":
         for path in ("nothing", "project", "name.first", "", "*", NUL, LONG):
             paths = lambda owner, name, path=path: getattr(owner, name).paths.append(path)  # noqa: E731
             yield f"{path[:9]}", paths, where, "UNKNOWN_FIELD"
         yield "empty", lambda owner, name: getattr(owner, name).Clear(), "", ""
     elif kind == "google.protobuf.Struct":
-        for label, value in {"NaN": float("nan"), "infinite": float("inf"), "text": "x", "list": [1], "none": None}.items():
+        for label, value in {
+            "NaN": float("nan"),
+            "infinite": float("inf"),
+            "text": "x",
+            "list": [1],
+            "none": None,
+        }.items():
             yield label, lambda owner, name, value=value: getattr(owner, name).update({"x": value}), "", ""
         yield "another", lambda owner, name: getattr(owner, name).update({"nothing": 1}), "", ""
         yield "NUL", lambda owner, name: getattr(owner, name).update({NUL: NUL}), "", ""
@@ -305,7 +317,9 @@ def scrambled(message: Any, chance: random.Random, depth: int = 5) -> Any:
 def _scramble(message: Any, field: FieldDescriptor, chance: random.Random, depth: int) -> None:
     inner: Descriptor | None = field.message_type
     if inner is None:
-        value = chance.choice((*_values(field), "x", "o0", "n0", "v1", "ours", "development") if _text(field) else _values(field))
+        value = chance.choice(
+            (*_values(field), "x", "o0", "n0", "v1", "ours", "development") if _text(field) else _values(field)
+        )
         _put(field, value)(message)
     elif depth == 0 or inner.full_name.startswith("google.protobuf.Struct"):
         return

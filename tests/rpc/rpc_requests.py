@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from airspace.options.v1 import options_pb2
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import (
     identifier_pb2,
@@ -20,16 +19,16 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from rpc_expected import ADMIN, DATA, EXECUTIONS, PLANS, REGISTRY
+from rpc_servers import METHODS, NATIVE, Airspace
 
+from airspace.options.v1 import options_pb2
 from airspace_server.access.rules import method_path
 from airspace_server.core.scope import Scope
 from airspace_server.storage.tables import NodeExecutionRow, ProjectRow, TaskAttemptRow, table
-from rpc_expected import ACCESS, ADMIN, DATA, EXECUTIONS, PLANS, REGISTRY
-from rpc_servers import FLYTE, METHODS, NATIVE, Airspace
 
 THING, VERSION = "thing", "v1"
 _RULES: Any = options_pb2.rules
-_F = options_pb2.Format
 _TEXTS = {
     options_pb2.FORMAT_ENTITY: THING,
     options_pb2.FORMAT_VERSION: VERSION,
@@ -55,7 +54,9 @@ def rules_of(field: FieldDescriptor) -> Any:
 
 def variables(**types: int) -> interface_pb2.VariableMap:
     return interface_pb2.VariableMap(
-        variables={name: interface_pb2.Variable(type=types_pb2.LiteralType(simple=kind)) for name, kind in types.items()}
+        variables={
+            name: interface_pb2.Variable(type=types_pb2.LiteralType(simple=kind)) for name, kind in types.items()
+        }
     )
 
 
@@ -73,7 +74,9 @@ def task_spec(scope: Scope) -> task_pb2.TaskSpec:
     interface = interface_pb2.TypedInterface(
         inputs=variables(x=types_pb2.INTEGER), outputs=variables(o0=types_pb2.INTEGER)
     )
-    template = tasks_pb2.TaskTemplate(id=identifier(scope, identifier_pb2.TASK), type="python-task", interface=interface)
+    template = tasks_pb2.TaskTemplate(
+        id=identifier(scope, identifier_pb2.TASK), type="python-task", interface=interface
+    )
     template.metadata.retries.retries = 1
     template.container.image = "image:1"
     template.container.args.extend(["pyflyte-execute", "--inputs", "{{.input}}"])
@@ -317,5 +320,3 @@ def owner(message: Any, path: Path) -> Any:
             here.SetInParent()
             message = here
     return message
-
-

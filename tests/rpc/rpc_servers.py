@@ -6,15 +6,17 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psycopg
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
-from sqlalchemy import func, literal, select
+from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.engine import URL
 
+from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import create_service_account
 from airspace_server.access.rules import method_path
 from airspace_server.access.store import Binding, change, create_role, insert_binding
@@ -38,6 +40,14 @@ OURS = Scope("ours", "development")
 """Where most tests are."""
 SECONDS = 20.0
 """No call takes longer; one that does fails its test."""
+
+
+_COUNTS = union_all(
+    *(
+        select(literal(name).label("name"), func.count().label("rows")).select_from(table)
+        for name, table in METADATA.tables.items()
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -94,19 +104,17 @@ class Caller:
             sent.append(("authorization", f"Bearer {self.token}"))
         if request_id:
             sent.append(("x-request-id", request_id))
-        messages = []
         if METHODS[path].server_streaming:
             call = self.channel.unary_stream(path)(payload, metadata=sent, timeout=SECONDS)
-        else:
-            call = self.channel.unary_unary(path).future(payload, metadata=sent, timeout=SECONDS)
-        try:
-            if METHODS[path].server_streaming:
+            messages = []
+            with contextlib.suppress(grpc.RpcError):
                 messages.extend(call)
-            else:
-                messages.append(call.result())
-        except grpc.RpcError:
-            pass
-        return _answer(call, messages)
+            return _answer(call, messages)
+        try:
+            message, call = self.channel.unary_unary(path).with_call(payload, metadata=sent, timeout=SECONDS)
+        except grpc.RpcError as error:
+            return _answer(error, ())
+        return _answer(call, (message,))
 
     def stream(self, path: str, request: Message) -> grpc.Call:
         """Begin to listen to a stream."""
@@ -130,7 +138,7 @@ class Caller:
         return Answer(grpc.StatusCode.OK, "", None, "", (message,))
 
 
-def _answer(call: grpc.Call, messages: Iterable[bytes]) -> Answer:
+def _answer(call: Any, messages: Iterable[bytes]) -> Answer:
     trailing = dict(call.trailing_metadata() or ())
     details = trailing.get("grpc-status-details-bin")
     status = Status.FromString(details) if details else None
@@ -172,8 +180,6 @@ class Airspace:
 
     def role(self, creator: str, name: str, *permissions: Permission) -> None:
         """Create a role, in the name of an administrator."""
-        from airspace_server.access.identity import Principal
-
         with self.parts.database.write() as tx:
             create_role(tx, Principal(f"service-account:{creator}"), name, permissions, 7)
         self.parts.policy.refresh()
@@ -184,7 +190,6 @@ class Airspace:
         served = self.methods.values() if methods is None else methods
         listener = Listener("127.0.0.1:0", handlers(served, self.parts.guards))
         listener.start()
-        # Without a limit of its own this is what every gRPC client has that was not told otherwise.
         with grpc.insecure_channel(f"127.0.0.1:{listener.port}", options=[("grpc.enable_retries", 0)]) as channel:
             yield lambda name: Caller(channel, self.tokens[name] if name else "")
         listener.stop(1.0)
@@ -202,12 +207,8 @@ class Airspace:
 
     def rows(self) -> dict[str, int]:
         """Count the rows of every table."""
-        counts = [
-            select(literal(name).label("name"), func.count().label("rows")).select_from(table)
-            for name, table in METADATA.tables.items()
-        ]
         with self.parts.database.read(across=True) as tx:
-            return {row.name: row.rows for row in tx.all(counts[0].union_all(*counts[1:]))}
+            return {row.name: row.rows for row in tx.all(_COUNTS)}
 
 
 @contextlib.contextmanager

@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
-from airspace.execution.v1 import execution_service_pb2 as execution_pb
-from airspace.project.v1 import project_service_pb2 as project_pb
 from google.protobuf.descriptor import Descriptor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -20,6 +18,8 @@ from rpc_expected import ADMIN, DATA, EXECUTIONS, PROJECT
 from rpc_requests import native_request, request_for
 from rpc_servers import METHODS, NATIVE, Airspace, Answer, Caller
 
+from airspace.execution.v1 import execution_service_pb2 as execution_pb
+from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace_server.access.issuer import Issuer
 from airspace_server.app import NATIVE_SERVICES
 from airspace_server.core.errors import CODES, ApiError, Reason
@@ -167,7 +167,9 @@ def test_a_revoked_binding_counts_from_the_next_call_on(server: Airspace, doorle
 SECRET = "secret-of-the-server"
 
 
-@pytest.mark.parametrize("error", [RuntimeError(SECRET), KeyError(SECRET), grpc.RpcError(SECRET), StopIteration(SECRET)])
+@pytest.mark.parametrize(
+    "error", [RuntimeError(SECRET), KeyError(SECRET), grpc.RpcError(SECRET), StopIteration(SECRET)]
+)
 def test_what_nobody_foresaw_is_internal_and_says_nothing(server: Airspace, caplog, error: Exception):
     def handler(_request, _call):
         raise error
@@ -224,7 +226,7 @@ def test_an_error_about_very_long_text_still_arrives(server: Airspace, text: str
     long = text * 20_000
 
     def handler(_request, _call):
-        raise ApiError(Reason.INVALID_FIELD, f"name {long} is bad", {key: long for key in "abcdefgh"}, f"name.{long}")
+        raise ApiError(Reason.INVALID_FIELD, f"name {long} is bad", dict.fromkeys("abcdefgh", long), f"name.{long}")
 
     request = request_for(f"{ADMIN}/GetTask", SCOPE, server)
     request.id.project = long

@@ -2,17 +2,18 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from airspace.options.v1 import options_pb2
-from airspace.type.v1 import identifiers_pb2
 from flyteidl.service import admin_pb2, signal_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from rpc_servers import Airspace
 
+from airspace.options.v1 import options_pb2
+from airspace.type.v1 import identifiers_pb2
 from airspace_server.access import flyte_rules as flyte_table
 from airspace_server.access.flyte_rules import flyte_rules
 from airspace_server.access.rules import Guard, RuleError, native_rules
@@ -218,7 +219,7 @@ def test_a_service_that_the_table_does_not_have():
 @pytest.mark.parametrize("lines", [{"SetSignal": None}, {"NoSignal": flyte_table._Flyte(guard=Guard.PUBLIC)}], ids=str)
 def test_a_table_that_is_not_about_the_very_methods(changed, lines: dict[str, Any]):
     changed(SIGNALS, **lines)
-    with pytest.raises(RuleError, match="SetSignal|NoSignal"):
+    with pytest.raises(RuleError, match=r"SetSignal|NoSignal"):
         flyte_rules([SIGNALS], LOCATE)
 
 
@@ -239,8 +240,6 @@ def test_a_table_that_is_not_about_the_very_methods(changed, lines: dict[str, An
     ids=lambda value: str(value) if not isinstance(value, ServiceDescriptor) else None,
 )
 def test_a_line_that_leaves_something_open(changed, service: ServiceDescriptor, name: str, line: dict[str, Any]):
-    from dataclasses import replace
-
     changed(service, **{name: replace(flyte_table._TABLE[service.full_name][name], **line)})
     with pytest.raises(RuleError):
         flyte_rules([service], LOCATE)

@@ -22,7 +22,7 @@ def outage(server: Airspace) -> Iterator[None]:
     """Make the database refuse every connection, as one does that is down."""
     url = make_url(server.url)
     if url.get_backend_name() == "sqlite":
-        server.parts.database.engine.dispose()
+        server.parts.database.close()
         file = Path(str(url.database))
         kept = file.rename(file.with_suffix(".away"))
         file.mkdir()

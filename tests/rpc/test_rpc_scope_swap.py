@@ -10,11 +10,13 @@ from typing import Any
 
 import grpc
 import pytest
-from rpc_expected import ADMIN, DATA, NEEDS, SCOPE, SERVER, SOME_DOMAIN, WHOLE_PROJECT
-from rpc_requests import owner, populate, request_for, scope_fields, words
+from google.protobuf.message_factory import GetMessageClass
+from rpc_expected import ADMIN, DATA, NEEDS, REGISTRY, SCOPE, SERVER, SOME_DOMAIN, WHOLE_PROJECT
+from rpc_requests import owner, populate, request_for, scope_fields, words, workflow_spec
 from rpc_servers import METHODS, OURS, Airspace, Answer, Caller, airspace, copied_sqlite
 from sqlalchemy import select
 
+from airspace_server.core.errors import Reason
 from airspace_server.core.scope import Scope
 from airspace_server.storage.tables import METADATA
 
@@ -92,8 +94,6 @@ def caller(tenants: Airspace, heard: list[str]) -> Iterator[Callable[[str], Call
             return iter([response()]) if METHODS[path].server_streaming else response()
 
         return answer
-
-    from google.protobuf.message_factory import GetMessageClass
 
     doors = [
         replace(method, handler=door(path, GetMessageClass(METHODS[path].output_type)))
@@ -195,8 +195,6 @@ def theirs(server: Airspace) -> dict[str, list[tuple]]:
         }
 
 
-
-
 @pytest.fixture(scope="module")
 def real(tenants: Airspace) -> Iterator[Callable[[str], Caller]]:
     """The doors of the server itself."""
@@ -254,10 +252,6 @@ def test_what_a_client_says_about_other_executions_is_not_kept(tenants: Airspace
 
 @pytest.mark.parametrize("field", ["project", "domain"])
 def test_a_native_workflow_cannot_refer_to_another_scope(tenants: Airspace, real, field: str):
-    from rpc_expected import REGISTRY
-
-    from airspace_server.core.errors import Reason
-    from rpc_requests import workflow_spec
 
     path = f"{REGISTRY}/RegisterWorkflow"
     request = request_for(path, OURS, tenants)

@@ -1,5 +1,6 @@
 """What the native front doors of every wing share: between the contract's messages and the domain's words."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -31,7 +32,11 @@ def timestamp(microseconds: int) -> Timestamp:
 
 
 def unpacked(packed: AnyMessage, kind: type[Body], path: str) -> Body:
-    """Return the message in an Any. Raises INVALID_FIELD when it is of another type or unreadable."""
+    """Return the message in an Any.
+
+    Raises INVALID_FIELD when it is of another type or unreadable, or has text with a NUL character, which the chain
+    refuses everywhere else: it does not look into an Any.
+    """
     body = kind()
     try:
         fits = packed.Unpack(body)
@@ -39,7 +44,27 @@ def unpacked(packed: AnyMessage, kind: type[Body], path: str) -> Body:
         fits = False
     if not fits:
         raise invalid_field(path, f"must hold a {kind.DESCRIPTOR.full_name}")
+    if b"\0" in packed.value:
+        for place, text in _texts(body, path):
+            if "\0" in text:
+                raise invalid_field(place, "must not contain a NUL character")
     return body
+
+
+def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Give every text in a message, or in a part of one, and where it is."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Message):
+        for field, part in value.ListFields():
+            yield from _texts(part, f"{path}.{field.name}")
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _texts(key, path)
+            yield from _texts(part, path)
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
+        for place, part in enumerate(value):
+            yield from _texts(part, f"{path}[{place}]")
 
 
 def packed(body: Message) -> AnyMessage:

@@ -63,12 +63,22 @@ def seed_production(database: Database, member: str, folder: Path, at: int) -> N
         insert_binding(tx, Binding(member, ADMIN, ScopePattern(ANY, ANY), member, at))
 
 
-def write_client_files(folder: Path, secrets: Mapping[str, str], grpc_target: str, http_url: str) -> None:
+def write_client_files(
+    folder: Path,
+    secrets: Mapping[str, str],
+    grpc_target: str,
+    http_url: str,
+    *,
+    tls: bool = False,
+    roots: Path | None = None,
+) -> None:
     """Write what pyflyte, flytectl and our own client read: in `folder`, {name}.yaml and {name}.secret, all private.
 
     `secrets` are what `seed_development` returned; on a later start there are none, the secret files stay and only the
     rest is written anew, since ports may have changed. `grpc_target` is "host:port", `http_url` where the token
-    endpoint is. Raises ClientFilesError when a secret is neither given nor there, and KeyFileError.
+    endpoint is; with `tls` both are encrypted, and `roots` is the PEM file to trust.
+
+    Raises ClientFilesError when a secret is neither given nor there, and KeyFileError.
     """
     for name in DEVELOPMENT:
         place = (folder / f"{name}.secret").absolute()
@@ -82,21 +92,22 @@ def write_client_files(folder: Path, secrets: Mapping[str, str], grpc_target: st
                     f"{place} is gone, and what it held cannot be shown again. Put a copy of it back, "
                     "or begin anew with an empty data folder"
                 ) from None
-        config = _client_config(name, place, grpc_target, http_url.rstrip("/"))
+        config = _client_config(name, place, grpc_target, http_url.rstrip("/"), tls, roots)
         write_private(folder / f"{name}.yaml", config.encode(), replace=True)
 
 
-def _client_config(name: str, secret: Path, grpc_target: str, http_url: str) -> str:
+def _client_config(name: str, secret: Path, grpc_target: str, http_url: str, tls: bool, roots: Path | None) -> str:
     """Return the YAML, in which every JSON string is a string."""
 
     def quoted(text: str) -> str:
         return json.dumps(text, ensure_ascii=False)
 
+    trust = f"\n  caCertFilePath: {quoted(str(roots.absolute()))}" if tls and roots else ""
     return f"""\
 # Written anew at every start of the server; the secret beside it is written once.
 admin:
   endpoint: {quoted(f"dns:///{grpc_target}")}
-  insecure: true
+  insecure: {str(not tls).lower()}{trust}
   authType: ClientSecret
   clientId: {quoted(name)}
   clientSecretLocation: {quoted(str(secret))}

@@ -66,7 +66,7 @@ class AccessService:
     def ListBindings(self, request: pb.ListBindingsRequest, call: Call) -> pb.ListBindingsResponse:
         """List the bindings whose whole pattern lies where the caller may see access."""
         size = page_size(request.page_size)
-        query = f"access.bindings\0{request.member}"
+        query = f"access.bindings\0{call.principal.member}\0{request.member}"
         position = self._pager.position(query, request.page_token)
         with self._database.read() as tx:
             bindings = store.list_bindings(tx, call.restriction(), request.member, position, size + 1)

@@ -4,8 +4,11 @@ Flyte's clients know one endpoint. Where admin and execution run as separate pro
 execution methods on; the execution service authenticates and authorizes the real caller itself.
 """
 
+import logging
+import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import grpc
 
@@ -14,41 +17,87 @@ from airspace_server.rpc.interceptors import Method
 from airspace_server.rpc.server import MAX_MESSAGE, Handlers
 from airspace_server.rpc.status import grpc_code, native, status_of
 
+_log: Final = logging.getLogger("airspace.rpc")
+
 _PASSED: Final = frozenset({"authorization", "x-request-id", "traceparent", "tracestate"})
+_FOREVER: Final = 1e9
+"""Seconds, about thirty years: grpc takes a timeout that is much longer for one that is over."""
 _GIVEN_BACK: Final = frozenset({"grpc-status-details-bin", "x-request-id"})
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),  # grpc's own two minutes would outlast the other server's restart by far
+)
+
 
 def channel(target: str, roots: bytes | None) -> grpc.Channel:
     """Open a channel to the server that calls are forwarded to; with `roots` (PEM) over TLS."""
-    options = (("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE))
     if roots is None:
-        return grpc.insecure_channel(target, options)
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options)
+        return grpc.insecure_channel(target, _OPTIONS)
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), _OPTIONS)
 
 
-def forwarders(methods: Sequence[Method], to: grpc.Channel) -> Handlers:
-    """Make handlers that pass these methods on."""
-    made: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = {}
-    for method in methods:
-        service, name = method.path[1:].split("/")
-        if method.streams:
-            stream: Any = grpc.unary_stream_rpc_method_handler(_stream(to.unary_stream(method.path)))
-            made.setdefault(service, {})[name] = stream
-        else:
-            unary: Any = grpc.unary_unary_rpc_method_handler(_unary(to.unary_unary(method.path)))
-            made.setdefault(service, {})[name] = unary
-    return made
+class Forwarder:
+    """Passes methods on to another server until `close` is called."""
+
+    def __init__(self, to: grpc.Channel) -> None:
+        self._to = to
+        self._lock = threading.Lock()
+        self._streams: set[Any] = set()
+        self._closed = False
+
+    def handlers(self, methods: Sequence[Method]) -> Handlers:
+        """Make handlers that pass these methods on."""
+        made: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = {}
+        for method in methods:
+            service, name = method.path[1:].split("/")
+            if method.streams:
+                stream: Any = grpc.unary_stream_rpc_method_handler(self._stream(self._to.unary_stream(method.path)))
+                made.setdefault(service, {})[name] = stream
+            else:
+                unary: Any = grpc.unary_unary_rpc_method_handler(_unary(self._to.unary_unary(method.path)))
+                made.setdefault(service, {})[name] = unary
+        return made
+
+    def close(self) -> None:
+        """End every stream with UNAVAILABLE, as the other server does when it closes; other calls run to their end."""
+        with self._lock:
+            self._closed = True
+            streams = list(self._streams)
+        for stream in streams:
+            stream.cancel()
+
+    def _stream(self, call: Any) -> Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]:
+        def behave(payload: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+            made = call(payload, timeout=_deadline(context), metadata=_passed(context))
+            context.add_callback(made.cancel)  # whoever stops listening here stops it there
+            with self._lock:
+                self._streams.add(made)
+                if self._closed:
+                    made.cancel()
+            try:
+                yield from made
+            except grpc.RpcError as error:
+                if self._closed and error.code() is grpc.StatusCode.CANCELLED:
+                    _unavailable(context, "the server is shutting down; watch again")
+                _give_back(error, context)
+            finally:
+                with self._lock:
+                    self._streams.discard(made)
+
+        return behave
 
 
 def _unary(call: Any) -> Callable[[bytes, grpc.ServicerContext], bytes]:
     def behave(payload: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            response, made = call.with_call(payload, timeout=context.time_remaining(), metadata=_passed(context))
+            response, made = call.with_call(payload, timeout=_deadline(context), metadata=_passed(context))
         except grpc.RpcError as error:
             _give_back(error, context)
-            raise
         context.set_trailing_metadata(_only(made.trailing_metadata(), _GIVEN_BACK))
         answer: bytes = response
         return answer
@@ -56,17 +105,10 @@ def _unary(call: Any) -> Callable[[bytes, grpc.ServicerContext], bytes]:
     return behave
 
 
-def _stream(call: Any) -> Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]:
-    def behave(payload: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        made = call(payload, timeout=context.time_remaining(), metadata=_passed(context))
-        context.add_callback(made.cancel)  # whoever stops listening here stops it there
-        try:
-            yield from made
-        except grpc.RpcError as error:
-            _give_back(error, context)
-            raise
-
-    return behave
+def _deadline(context: grpc.ServicerContext) -> float | None:
+    """Return the seconds that the caller still waits. grpc tells of a call without a deadline as one in far future."""
+    remaining = context.time_remaining()
+    return remaining if remaining < _FOREVER else None
 
 
 def _passed(context: grpc.ServicerContext) -> Metadata:
@@ -77,7 +119,7 @@ def _only(metadata: Any, keys: frozenset[str]) -> Metadata:
     return tuple((key, value) for key, value in metadata or () if key in keys)
 
 
-def _give_back(error: Any, context: grpc.ServicerContext) -> None:
+def _give_back(error: Any, context: grpc.ServicerContext) -> NoReturn:
     """End the call as the other server ended it; what grpc says itself of a broken connection stays in here."""
     details = _only(error.trailing_metadata(), _GIVEN_BACK)
     if any(key == "grpc-status-details-bin" for key, _ in details):
@@ -85,6 +127,15 @@ def _give_back(error: Any, context: grpc.ServicerContext) -> None:
         context.abort(error.code(), error.details())
     if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
         context.abort(error.code(), "the caller's deadline is over")
-    status = status_of(ApiError(Reason.UNAVAILABLE, "the execution service cannot be reached; try again"), "", native)
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    _unavailable(context, "the execution service cannot be reached; try again")
+
+
+def _unavailable(context: grpc.ServicerContext, message: str) -> NoReturn:
+    """End a call that the other server did not end, with a request id of its own: nobody else gave it one."""
+    request_id = uuid.uuid4().hex
+    status = status_of(ApiError(Reason.UNAVAILABLE, message), request_id, native)
+    context.set_trailing_metadata(
+        (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", request_id))
+    )
+    _log.warning("a call was not forwarded", extra={"airspace": {"request_id": request_id, "reason": message}})
     context.abort(grpc_code(status), status.message)

@@ -8,6 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
@@ -34,6 +35,8 @@ def config(connection: Connection | None = None) -> Config:
 def migrate(database: Database) -> None:
     """Bring the database to the newest tables; of two processes that try at once, one waits.
 
+    Raises NotMigratedError for a database of a version that this one does not know.
+
     It has a connection of its own: DDL is not what the guard of Database is for.
     """
     engine = create_engine(database.url, poolclass=NullPool)
@@ -44,7 +47,10 @@ def migrate(database: Database) -> None:
     with engine.begin() as connection:
         if not sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        command.upgrade(config(connection), "head")
+        try:
+            command.upgrade(config(connection), "head")
+        except CommandError as error:  # it knows nothing of the revision that the database is at
+            raise NotMigratedError("the database has the tables of another version of this server") from error
 
 
 def wait_until_migrated(database: Database, seconds: float) -> None:

@@ -1,0 +1,165 @@
+"""What a server refuses to start on: one clear line for the operator, exit code 2, and nothing listens."""
+
+import os
+import re
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from deployment_processes import BIN, environment, free_ports
+from deployment_tls import certificate
+
+from airspace_server.commands import serve
+from airspace_server.settings import Settings
+
+FREE = ("--grpc-port", "0", "--http-port", "0", "--execution-port", "0")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Settings, and what the operator must be told; a start fills in the {words}."""
+
+    says: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = FREE
+    part: tuple[str, ...] = ()
+
+
+SETTINGS = {
+    "another address in development": Case("loopback only", {"host": "0.0.0.0"}),
+    "no address at all": Case("loopback only", {"host": ""}),
+    "a certificate without its key": Case("tls_certificate and tls_key go together", {"tls_certificate": "c.pem"}),
+    "a key without its certificate": Case("tls_certificate and tls_key go together", {"tls_key": "k.pem"}),
+    "another issuer without an audience": Case("oidc_audience go together", {"oidc_issuer": "https://issuer.example"}),
+    "an audience without an issuer": Case("oidc_audience go together", {"oidc_audience": "airspace"}),
+    "no audience of its own": Case("audience must not be empty", {"audience": ""}),
+    "development without its issuer": Case("built-in issuer", {"built_in_issuer": "false"}),
+    "production that does not say who issues tokens": Case("built_in_issuer", {"mode": "production"}),
+    "production with nobody who issues tokens": Case(
+        "needs an issuer", {"mode": "production", "built_in_issuer": "false"}
+    ),
+    "production on every address without TLS": Case(
+        "tls_certificate", {"mode": "production", "built_in_issuer": "true", "host": "0.0.0.0"}
+    ),
+    "a mode that there is not": Case("setting mode:", {"mode": "insecure"}),
+    "a port that is no number": Case("setting http_port:", {"http_port": "many"}, ()),
+    "a domain that no domain can be called": Case("setting domains:", {"domains": "development,Production"}),
+    "a domain twice": Case("setting domains:", {"domains": "development,development"}),
+    "no domain": Case("setting domains:", {"domains": ""}),
+    "domains as a list in JSON": Case("setting domains:", {"domains": '["development"]'}),
+    "another kind of database": Case("setting database_url:", {"database_url": "mysql://u:s3cret@localhost/db"}),
+    "a database URL that is none": Case("setting database_url:", {"database_url": "s3cret"}),
+    "a database port that is none": Case("setting database_url:", {"database_url": "postgresql://u:s3cret@h:p/db"}),
+}
+"""What the settings alone show."""
+PROCESSES = {
+    "a certificate that is not there": Case("nowhere.pem", {"tls_certificate": "{nowhere}", "tls_key": "{key}"}),
+    "the key of another certificate": Case("in PEM", {"tls_certificate": "{cert}", "tls_key": "{other_key}"}),
+    "another issuer over plain HTTP": Case(
+        "https://", {"oidc_issuer": "http://issuer.example", "oidc_audience": "airspace"}
+    ),
+    "an administrator that is no member": Case(
+        "bootstrap_admin", {"mode": "production", "built_in_issuer": "true", "bootstrap_admin": "root"}
+    ),
+    "a database that does not answer": Case(
+        "the database cannot be used", {"database_url": "postgresql://u:s3cret@127.0.0.1:{closed}/db"}
+    ),
+    "a key file that others may read": Case("is open to other users", {"data": "{exposed}"}),
+    "a gRPC port that is in use": Case("cannot listen on 127.0.0.1:{used}", {}, ("--grpc-port", "{used}", *FREE[2:])),
+    "an HTTP port that is in use": Case("cannot listen on 127.0.0.1:{used}", {}, (*FREE[:2], "--http-port", "{used}")),
+    "an execution process without a fixed HTTP port": Case("http_port", {}, FREE, ("execution",)),
+    "an admin process with TLS that trusts nobody": Case(
+        "tls_roots", {"tls_certificate": "{cert}", "tls_key": "{key}"}, (), ("admin",)
+    ),
+}
+"""What only a start shows, each in a process of its own."""
+_AT_ONCE = 2
+_OF_GRPC = re.compile(r"[EWI][0-9]{4} ")  # gRPC's own log, beside ours in JSON
+
+
+def check(code: int, out: str, err: str, says: str) -> None:
+    told = [line for line in err.splitlines() if not line.startswith("{") and not _OF_GRPC.match(line)]
+    assert code == 2, err
+    assert len(told) == 1, err
+    assert told[0].startswith("error: ")
+    assert says in told[0]
+    assert "Traceback" not in err
+    assert "s3cret" not in err
+    assert "ready" not in out
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_are_refused_that_have(name: str, tmp_path: Path):
+    case = SETTINGS[name]
+    settings = {f"AIRSPACE_{key.upper()}": value for key, value in case.settings.items()}
+    unset = dict.fromkeys((each for each in os.environ if each.startswith("AIRSPACE_")), None)
+    ended = CliRunner().invoke(serve, ["--data", str(tmp_path / "data"), *case.flags], env={**unset, **settings})
+    check(ended.exit_code, ended.stdout, ended.stderr, case.says)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[int, str, str, str]]]:
+    """Every case's exit code, stdout, stderr and what it was to say; some processes run side by side."""
+    folder = tmp_path_factory.mktemp("refused")
+    certificate(folder / "cert.pem", folder / "key.pem")
+    certificate(folder / "other.pem", folder / "other-key.pem")
+    exposed = folder / "exposed" / "keys"
+    exposed.mkdir(parents=True)
+    (exposed / "page-tokens.key").write_bytes(os.urandom(32))
+    (exposed / "page-tokens.key").chmod(0o644)
+    with socket.socket() as used:
+        used.bind(("127.0.0.1", 0))
+        used.listen()
+        words = {
+            "cert": folder / "cert.pem",
+            "key": folder / "key.pem",
+            "other_key": folder / "other-key.pem",
+            "nowhere": folder / "nowhere.pem",
+            "exposed": folder / "exposed",
+            "used": used.getsockname()[1],
+            "closed": free_ports(1)[0],
+        }
+
+        def run(place: int, case: Case) -> tuple[int, str, str, str]:
+            settings = {"data": str(folder / f"data{place}"), **case.settings}
+            ended = subprocess.run(
+                [BIN / "airspace", "serve", *(flag.format(**words) for flag in case.flags), *case.part],
+                env=environment({key: value.format(**words) for key, value in settings.items()}),
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            return ended.returncode, ended.stdout, ended.stderr, case.says.format(**words)
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            yield dict(zip(PROCESSES, pool.map(run, range(len(PROCESSES)), PROCESSES.values()), strict=True))
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_server_does_not_start_with(outcomes: dict[str, tuple[int, str, str, str]], name: str):
+    check(*outcomes[name])
+
+
+def test_domains_are_said_with_commas_and_a_database_without_a_driver(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("AIRSPACE_DOMAINS", "dev, prod")
+    monkeypatch.setenv("AIRSPACE_DATABASE_URL", "postgresql://u:s3cret@127.0.0.1/db")
+    settings = Settings(data=tmp_path)
+    assert settings.domains == ("dev", "prod")
+    assert settings.database == "postgresql+psycopg://u:s3cret@127.0.0.1/db"
+
+
+def test_what_a_server_keeps_is_its_owners_alone(outcomes: dict[str, tuple[int, str, str, str]], tmp_path_factory):
+    """Also when it was stopped by a port that somebody has: by then it has made its keys."""
+    place = list(PROCESSES).index("a gRPC port that is in use")
+    (data,) = tmp_path_factory.getbasetemp().glob(f"refused*/data{place}")
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    keys = list((data / "keys").iterdir())
+    assert keys
+    assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
