@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from airspace_client import AirspaceClient
+from airspace_client import AirspaceClient, AirspaceError
 from airspace_client.cli.exit_codes import ExitCode
 
 PROJECT = "recommendation-engine"
@@ -147,12 +147,12 @@ class Story:
         status = "OK" if code == 0 else _status_of_number(code - 64)  # grpcurl's exit code is 64 + status
         return Answer("grpcurl", status, text)
 
-    def remote(self, account: str, words: str, call: Callable[[FlyteRemote], object]) -> Answer:
-        """Let FlyteRemote do something in production and answer with what it returns."""
-        _print_call(account, f"FlyteRemote(default_domain='production').{words}")
+    def remote(self, account: str, domain: str, words: str, call: Callable[[FlyteRemote], object]) -> Answer:
+        """Let FlyteRemote do something in a domain of the project and answer with what it returns."""
+        _print_call(account, f"FlyteRemote(default_domain='{domain}').{words}")
         config = Config.auto(config_file=str(self.server.client_file(account)))
         try:
-            result = call(FlyteRemote(config, default_project=PROJECT, default_domain="production"))
+            result = call(FlyteRemote(config, default_project=PROJECT, default_domain=domain))
         except FlyteException as error:
             cause = error.__cause__
             if not isinstance(cause, grpc.RpcError):
@@ -257,10 +257,8 @@ def run_in_development(story: Story) -> None:
     run = ["run", "--remote", "--project", PROJECT, "--domain", "development", "--wait", "--poll-interval", "1"]
     answer = story.pyflyte("developer", *run, "workflows/train.py", "train_wf", "--learning_rate", "0.01")
     name = story.succeeds("run train_wf and wait", answer, r"Execution (\w+) has succeeded")
-    read = f"sync(fetch_execution(domain='development', name='{name}')).outputs"
-    outputs = story.remote(
-        "developer", read, lambda remote: remote.sync(remote.fetch_execution(PROJECT, "development", name)).outputs
-    )
+    words = f"sync(fetch_execution(name='{name}')).outputs"
+    outputs = story.remote("developer", "development", words, lambda remote: _outputs(remote, name))
     story.succeeds("read its outputs", outputs, r"rmse 0\.\d+ with learning rate 0\.01")
 
 
@@ -270,7 +268,8 @@ def release_to_production(story: Story) -> None:
         register = ["register", "--project", PROJECT, "--domain", domain, "--version", story.version, "workflows/"]
         answer = story.pyflyte("releaser", *register)
         story.succeeds(f"register the same version in {domain}", answer, "Successfully registered")
-    answer = story.remote("releaser", f"execute('{WORKFLOW}', inputs=...).outputs", lambda remote: _run(story, remote))
+    words = f"wait(execute('{WORKFLOW}', inputs=...)).outputs"
+    answer = story.remote("releaser", "production", words, lambda remote: _run(story, remote))
     story.succeeds("run train_wf in production", answer, r"rmse 0\.\d+ with learning rate 0\.02")
     answer = story.pyflyte("releaser", *_in_production("launchplan"), "--activate", LAUNCH_PLAN, story.version)
     story.succeeds(f"activate {LAUNCH_PLAN} in production", answer, "ACTIVE")
@@ -299,7 +298,8 @@ def archive_and_restore(story: Story) -> None:
     archived = f"project {PROJECT} is archived"
     answer = _launch_by_cli(story, "releaser")
     story.is_refused("launch in an archived project", answer, "FAILED_PRECONDITION", archived)
-    answer = story.remote("releaser", f"execute('{WORKFLOW}', inputs=...)", lambda remote: _launch(story, remote))
+    words = f"execute('{WORKFLOW}', inputs=...)"
+    answer = story.remote("releaser", "production", words, lambda remote: _launch(story, remote))
     # Flyte's own clients take INVALID_ARGUMENT for a mistake of their user, and other codes for one of the server.
     story.is_refused("launch in an archived project", answer, "INVALID_ARGUMENT", archived)
     story.succeeds("read an archived project", _read_production(story, "releaser"), LAUNCH_PLAN)
@@ -363,9 +363,8 @@ def _read_production(story: Story, account: str) -> Answer:
 
 def _activate_in_production(story: Story, account: str) -> Answer:
     plan = Identifier(ResourceType.LAUNCH_PLAN, PROJECT, "production", LAUNCH_PLAN, story.version)
-    return story.remote(
-        account, f"activate_launchplan({LAUNCH_PLAN}:{story.version})", lambda remote: remote.activate_launchplan(plan)
-    )
+    words = f"activate_launchplan({LAUNCH_PLAN}:{story.version})"
+    return story.remote(account, "production", words, lambda remote: remote.activate_launchplan(plan))
 
 
 def _read_another_project(story: Story, account: str) -> Answer:
@@ -380,6 +379,10 @@ def _launch(story: Story, remote: FlyteRemote) -> object:
 
 def _run(story: Story, remote: FlyteRemote) -> object:
     return remote.wait(_launch(story, remote), poll_interval=timedelta(seconds=1)).outputs
+
+
+def _outputs(remote: FlyteRemote, name: str) -> object:
+    return remote.sync(remote.fetch_execution(name=name)).outputs
 
 
 ATTEMPTS: Sequence[tuple[str, Callable[[Story, str], Answer]]] = (
@@ -413,8 +416,11 @@ def tell(story: Story) -> bool:
         story.step = number
         try:
             step(story)
-        except (StepFailedError, subprocess.TimeoutExpired, httpx.HTTPError) as error:
+        except (StepFailedError, AirspaceError, FlyteException, subprocess.TimeoutExpired, httpx.HTTPError) as error:
             console.print(str(error), style="red", markup=False)
+            console.print(
+                "\n".join(story.server.log.read_text().splitlines()[-SHOWN_LINES:]), style="dim", markup=False
+            )
             story.rows.append((number, "", title, "FAILED"))
             return False
     return True
@@ -466,7 +472,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server below ends with this process
     _quiet_environment()
     with tempfile.TemporaryDirectory(prefix="airspace-demo-") as folder:
-        server = Server(KEPT if keep else Path(folder) / "data")
+        try:
+            server = Server(KEPT if keep else Path(folder) / "data")
+        except StepFailedError as error:
+            console.print(str(error), style="red", markup=False)
+            return 1
         story = Story(server)
         done = False
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy.engine import URL, make_url
 
 from airspace_server.access.store import establish
@@ -15,6 +16,10 @@ from airspace_server.storage.database import Database
 from airspace_server.storage.migrate import migrate
 
 _TEMPLATE = "airspace_template"
+
+# A slow machine is no failure: no test here is about time.
+settings.register_profile("airspace", deadline=None)
+settings.load_profile("airspace")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

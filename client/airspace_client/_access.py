@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from airspace.access.v1 import access_service_pb2 as pb
 from airspace.type.v1.identifiers_pb2 import ScopePattern
-
 from airspace_client import _wire
 from airspace_client._model import Binding, Identity, Role, ServiceAccount
 from airspace_client._service import Service

@@ -6,12 +6,12 @@ from types import TracebackType
 from typing import Final, Self
 
 import grpc
+
 from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
 from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
 from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
-
 from airspace_client._access import Access
 from airspace_client._auth import StaticToken, TokenSource
 from airspace_client._config import find_config, read_config

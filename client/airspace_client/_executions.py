@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from airspace.execution.v1 import execution_service_pb2 as pb
-from airspace.type.v1.identifiers_pb2 import ExecutionId
 from google.protobuf.message import Message
 
+from airspace.execution.v1 import execution_service_pb2 as pb
+from airspace.type.v1.identifiers_pb2 import ExecutionId
 from airspace_client import _wire
 from airspace_client._errors import DeadlineExceeded, ResourceExhausted
 from airspace_client._model import Data, Execution, ExecutionPhase, NodeExecution, Transition

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 from airspace.project.v1 import project_service_pb2 as pb
-
 from airspace_client import _wire
 from airspace_client._model import Domain, Project
 from airspace_client._service import Service

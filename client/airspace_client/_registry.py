@@ -6,11 +6,11 @@ google.protobuf.Any. Registering the same content again is not an error, other c
 
 from collections.abc import Iterator
 
+from google.protobuf.message import Message
+
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1.identifiers_pb2 import LaunchPlanId, TaskId, WorkflowId
-from google.protobuf.message import Message
-
 from airspace_client import _wire
 from airspace_client._model import LaunchPlan, Registered, Task, Workflow
 from airspace_client._service import Service

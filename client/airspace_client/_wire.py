@@ -6,6 +6,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Protocol, TypeVar
 
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import NullValue, Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from airspace.access.v1 import access_service_pb2 as access_pb
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
@@ -13,11 +18,6 @@ from airspace.options.v1 import options_pb2
 from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1.identifiers_pb2 import Scope
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import NullValue, Struct, Value
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from airspace_client._errors import InvalidArgument
 from airspace_client._model import (
     Binding,

@@ -9,11 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from starlette.applications import Starlette
+
 from airspace_server.artifacts.http import routes
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.artifacts.signing import UrlGrant, UrlSigner
 from airspace_server.core.scope import Scope
-from starlette.applications import Starlette
 
 SCOPE = Scope("fraud", "development")
 MAX_UPLOAD = 1 << 20

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airspace_server.artifacts.http import byte_range
 from airspace_server.artifacts.signing import UrlGrant
 from airspace_server.core.scope import Scope
-from hypothesis import given
-from hypothesis import strategies as st
 
 SCOPE = Scope("fraud", "development")
 OTHER = Scope("fraud", "production")

@@ -6,11 +6,12 @@ import json
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airspace_server.artifacts.signing import MAX_LIFETIME, UrlGrant, UrlSigner
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.scope import Scope
-from hypothesis import given
-from hypothesis import strategies as st
 
 SCOPE = Scope("fraud", "development")
 NOW = 1_900_000_000

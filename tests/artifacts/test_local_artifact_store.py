@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.artifacts.store import MAX_PATH, ArtifactStore
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.scope import Scope
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 SCOPE = Scope("fraud", "development")
 OTHER = Scope("fraud", "production")

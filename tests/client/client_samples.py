@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.struct_pb2 import Struct
+
 from airspace.access.v1 import access_service_pb2 as access_pb
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
@@ -30,8 +33,6 @@ from airspace_client import (
     Task,
     Workflow,
 )
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.struct_pb2 import Struct
 
 P, D = "recommendation-engine", "development"
 SCOPE = Scope(project=P, domain=D)

@@ -11,16 +11,17 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 import grpc
-from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
-from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
-from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
-from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
-from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
+from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
+from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
+from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
+from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
+from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 
 SERVICES = [
     (access_service_pb2.DESCRIPTOR.services_by_name["AccessService"], access_service_pb2_grpc),

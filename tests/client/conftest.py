@@ -1,8 +1,9 @@
 from collections.abc import Iterator
 
 import pytest
-from airspace_client import AirspaceClient
 from client_servers import ScriptedServer, TokenEndpoint
+
+from airspace_client import AirspaceClient
 
 
 @pytest.fixture

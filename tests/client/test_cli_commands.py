@@ -6,15 +6,6 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from airspace.access.v1 import access_service_pb2 as access_pb
-from airspace.execution.v1 import execution_service_pb2 as execution_pb
-from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
-from airspace.project.v1 import project_service_pb2 as project_pb
-from airspace.registry.v1 import registry_service_pb2 as registry_pb
-from airspace_client import _errors
-from airspace_client.cli import main as main_module
-from airspace_client.cli.exit_codes import MEANINGS, ExitCode, exit_code
-from airspace_client.cli.main import main
 from click.testing import CliRunner, Result
 from client_samples import (
     BINDING_PB,
@@ -34,6 +25,16 @@ from client_samples import (
     transition,
 )
 from client_servers import ScriptedServer, TokenEndpoint, fail
+
+from airspace.access.v1 import access_service_pb2 as access_pb
+from airspace.execution.v1 import execution_service_pb2 as execution_pb
+from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
+from airspace.project.v1 import project_service_pb2 as project_pb
+from airspace.registry.v1 import registry_service_pb2 as registry_pb
+from airspace_client import _errors
+from airspace_client.cli import main as main_module
+from airspace_client.cli.exit_codes import MEANINGS, ExitCode, exit_code
+from airspace_client.cli.main import main
 
 Run = Callable[..., Result]
 IN = ["-p", P, "-d", D]

@@ -4,14 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from airspace_client import _wire
-from airspace_client.cli.output import printable
-from airspace_client.cli.watching import Progress, parent_of
 from client_samples import D, P, transition
 from client_servers import ScriptedServer
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+
+from airspace_client import _wire
+from airspace_client.cli.output import printable
+from airspace_client.cli.watching import Progress, parent_of
 
 
 def shown(*responses) -> list[str]:

@@ -2,6 +2,13 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
+from client_samples import BODY, CASES, EXECUTION_PB, D, P, struct
+from client_servers import RPCS, ScriptedServer
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace_client import (
@@ -14,12 +21,6 @@ from airspace_client import (
     _model,
     _wire,
 )
-from client_samples import BODY, CASES, EXECUTION_PB, D, P, struct
-from client_servers import RPCS, ScriptedServer
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_every_rpc_of_the_contract_has_a_method() -> None:

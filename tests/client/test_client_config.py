@@ -7,15 +7,16 @@ from pathlib import Path
 import grpc
 import pytest
 import yaml
-from airspace.project.v1 import project_service_pb2 as project_pb
-from airspace.project.v1 import project_service_pb2_grpc
-from airspace_client import AirspaceClient, ClientCredentials, CommandToken, ConfigError, Unavailable
-from airspace_client._config import find_config, read_config
 from client_samples import PROJECT_PB, P
 from client_servers import ScriptedServer, TokenEndpoint, needs_token
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from airspace.project.v1 import project_service_pb2 as project_pb
+from airspace.project.v1 import project_service_pb2_grpc
+from airspace_client import AirspaceClient, ClientCredentials, CommandToken, ConfigError, Unavailable
+from airspace_client._config import find_config, read_config
 
 FOUND = project_pb.GetProjectResponse(project=PROJECT_PB)
 

@@ -2,13 +2,14 @@ import pickle
 import re
 from pathlib import Path
 
-import airspace_client
 import grpc
 import pytest
-from airspace.error.v1.error_reason_pb2 import ErrorReason
-from airspace_client import AirspaceClient, AirspaceError, NotFound, PermissionDenied, Reason, _errors
 from client_samples import P
 from client_servers import ScriptedServer, fail
+
+import airspace_client
+from airspace.error.v1.error_reason_pb2 import ErrorReason
+from airspace_client import AirspaceClient, AirspaceError, NotFound, PermissionDenied, Reason, _errors
 
 CONTRACT = Path(__file__).parents[2] / "protos/airspace/error/v1/error_reason.proto"
 

@@ -3,12 +3,13 @@ import threading
 import time
 
 import pytest
-from airspace.project.v1 import project_service_pb2 as project_pb
-from airspace_client import AirspaceClient, DeadlineExceeded, Unavailable
-from airspace_client._service import delays
 from client_samples import CASES, PROJECT, PROJECT_PB, P
 from client_servers import RPCS, ScriptedServer, fail
 from google.protobuf.descriptor_pb2 import MethodOptions
+
+from airspace.project.v1 import project_service_pb2 as project_pb
+from airspace_client import AirspaceClient, DeadlineExceeded, Unavailable
+from airspace_client._service import delays
 
 REPEATABLE = {
     name for name, rpc in RPCS.items() if rpc.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN

@@ -4,6 +4,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from client_samples import PROJECT_PB, D, P, transition
+from client_servers import ScriptedServer, TokenEndpoint, fail, needs_token
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace_client import (
     AirspaceClient,
@@ -16,10 +21,6 @@ from airspace_client import (
 )
 from airspace_client._auth import MARGIN, renewal_time
 from airspace_client._tls import TLS, is_loopback, is_loopback_url
-from client_samples import PROJECT_PB, D, P, transition
-from client_servers import ScriptedServer, TokenEndpoint, fail, needs_token
-from hypothesis import given
-from hypothesis import strategies as st
 
 FOUND = project_pb.GetProjectResponse(project=PROJECT_PB)
 

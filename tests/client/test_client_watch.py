@@ -1,6 +1,9 @@
 import threading
 
 import pytest
+from client_samples import ERROR, EXECUTION_ID, NOON, D, P, transition
+from client_servers import ScriptedServer, fail
+
 from airspace.execution.v1 import execution_service_pb2 as pb
 from airspace_client import (
     AirspaceClient,
@@ -14,8 +17,6 @@ from airspace_client import (
     _executions,
     _service,
 )
-from client_samples import ERROR, EXECUTION_ID, NOON, D, P, transition
-from client_servers import ScriptedServer, fail
 
 QUEUED, RUNNING = transition(1, "QUEUED"), transition(2, "RUNNING")
 NODE = transition(3, "RUNNING", node="n0", attempt=1)

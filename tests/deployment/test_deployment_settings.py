@@ -61,9 +61,6 @@ SETTINGS = {
 PROCESSES = {
     "a certificate that is not there": Case("nowhere.pem", {"tls_certificate": "{nowhere}", "tls_key": "{key}"}),
     "the key of another certificate": Case("in PEM", {"tls_certificate": "{cert}", "tls_key": "{other_key}"}),
-    "another issuer over plain HTTP": Case(
-        "https://", {"oidc_issuer": "http://issuer.example", "oidc_audience": "airspace"}
-    ),
     "an administrator that is no member": Case(
         "bootstrap_admin", {"mode": "production", "built_in_issuer": "true", "bootstrap_admin": "root"}
     ),
@@ -105,9 +102,13 @@ def test_settings_are_refused_that_have(name: str, tmp_path: Path):
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[int, str, str, str]]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("refused")
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder: Path) -> Iterator[dict[str, tuple[int, str, str, str]]]:
     """Every case's exit code, stdout, stderr and what it was to say; some processes run side by side."""
-    folder = tmp_path_factory.mktemp("refused")
     certificate(folder / "cert.pem", folder / "key.pem")
     certificate(folder / "other.pem", folder / "other-key.pem")
     exposed = folder / "exposed" / "keys"
@@ -155,10 +156,9 @@ def test_domains_are_said_with_commas_and_a_database_without_a_driver(monkeypatc
     assert settings.database == "postgresql+psycopg://u:s3cret@127.0.0.1/db"
 
 
-def test_what_a_server_keeps_is_its_owners_alone(outcomes: dict[str, tuple[int, str, str, str]], tmp_path_factory):
+def test_what_a_server_keeps_is_its_owners_alone(folder: Path, outcomes: dict[str, tuple[int, str, str, str]]):
     """Also when it was stopped by a port that somebody has: by then it has made its keys."""
-    place = list(PROCESSES).index("a gRPC port that is in use")
-    (data,) = tmp_path_factory.getbasetemp().glob(f"refused*/data{place}")
+    data = folder / f"data{list(PROCESSES).index('a gRPC port that is in use')}"
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     keys = list((data / "keys").iterdir())
     assert keys

@@ -285,80 +285,70 @@ def in_a_thread(act: Callable[[], object]) -> tuple[threading.Thread, list[objec
     return thread, answers
 
 
-@pytest.mark.parametrize("process", ["execution", "admin"])
-def test_a_stopped_process_ends_its_calls_takes_no_new_ones_and_exits_with_0(
-    split: Deployment, team: Team, process: str
-):
-    """The launch waits for the database while its process, or the one that forwards it, is told to stop."""
+@pytest.fixture(scope="module")
+def queued(split: Deployment, team: Team, finished: str) -> str:
+    """An execution that nothing moves: the worker has ended, cleanly, after all that needed one."""
+    assert split.stop("worker") == 0
+    with Wire(split.admin, team.tokens["admin"]) as wire:
+        return launch(wire)
+
+
+def stop_while_busy(split: Deployment, team: Team, process: str, queued: str) -> None:
+    """Stop a process in the middle of a launch, which waits for the database, and of a watch."""
     target = split.admin if process == "admin" else split.execution
-    name = f"under-way-{process}"
-    with Wire(target, team.tokens["admin"]) as wire, Wire(target, team.tokens["admin"]) as later:
-        later.call(f"{EXECUTIONS}/GetExecution", get(launch(wire)), pb.GetExecutionResponse)
+    token, launched = team.tokens["admin"], f"under-way-{process}"
+    with Wire(target, token) as wire, Wire(target, token) as later, Wire(split.admin, token) as watcher:
+        request = pb.WatchExecutionRequest(execution=native_id(queued))
+        watched = follow(watcher.stream(f"{EXECUTIONS}/WatchExecution", request))
+        assert pb.WatchExecutionResponse.FromString(next(watched)).sequence == 1
+        later.call(f"{EXECUTIONS}/GetExecution", get(queued), pb.GetExecutionResponse)
         with locked(split):
-            under_way, answers = in_a_thread(lambda: wire.raw(f"{ADMIN}/CreateExecution", create(name)))
+            under_way, answers = in_a_thread(lambda: wire.raw(f"{ADMIN}/CreateExecution", create(launched)))
             under_way.join(0.5)
             assert answers == []
             split.processes[process].signal()
-            until(lambda: unavailable(later.raw(f"{EXECUTIONS}/GetExecution", get("nobody"))))
-            assert answers == []
-        under_way.join(DEADLINE)
-        assert split.processes.pop(process).ended() == 0
-        assert isinstance(answers[0], bytes), answers
-    split.start(process)
-    with Wire(split.execution, team.tokens["admin"]) as wire:
-        wire.call(f"{EXECUTIONS}/GetExecution", get(name), pb.GetExecutionResponse)
-
-
-def test_a_stopped_process_ends_its_watch_streams_soon_and_says_to_watch_again(
-    split: Deployment, team: Team, admin: Wire
-):
-    assert split.stop("worker") == 0  # nothing moves the execution
-    name = launch(admin)
-    request = pb.WatchExecutionRequest(execution=native_id(name))
-    for process in ("execution", "admin"):
-        with Wire(split.admin, team.tokens["admin"]) as wire:
-            watched = follow(wire.stream(f"{EXECUTIONS}/WatchExecution", request))
-            assert pb.WatchExecutionResponse.FromString(next(watched)).sequence == 1
             started = time.monotonic()
-            split.processes[process].signal()
             (end,) = watched
             assert (end.code, end.info.reason) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
             assert "watch again" in end.message
-            assert split.processes.pop(process).ended() == 0
-            assert time.monotonic() - started < 8  # and not only when calls under way are cut off
-        split.start(process)
-    split.start("worker")
-    assert ended_phase(admin, name) == pb.EXECUTION_PHASE_FAILED
+            until(lambda: unavailable(later.raw(f"{EXECUTIONS}/GetExecution", get(queued))))
+            assert time.monotonic() - started < 8  # not only when what is under way is cut off
+            assert answers == []
+        under_way.join(DEADLINE)
+    assert split.processes.pop(process).ended() == 0
+    assert isinstance(answers[0], bytes), answers
 
 
-def test_without_the_execution_process_its_methods_say_so_and_everything_else_works(
-    split: Deployment, team: Team, admin: Wire
+def test_a_stopped_execution_process_finishes_its_calls_is_told_of_and_can_come_back(
+    split: Deployment, team: Team, admin: Wire, queued: str
 ):
-    assert split.stop("execution") == 0
-    down = admin.raw(f"{EXECUTIONS}/GetExecution", get("nobody"))
+    stop_while_busy(split, team, "execution", queued)
+
+    down = admin.raw(f"{EXECUTIONS}/GetExecution", get(queued))
     assert (down.code, down.info.reason) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
     assert "execution service" in down.message
     assert down.info.metadata["request_id"]
     assert unavailable(admin.raw(f"{ADMIN}/CreateExecution", create()))
-    request = pb.WatchExecutionRequest(execution=native_id("nobody"))
+    request = pb.WatchExecutionRequest(execution=native_id(queued))
     (end,) = follow(admin.stream(f"{EXECUTIONS}/WatchExecution", request))
     assert end.info.reason == "UNAVAILABLE"
     admin.call(f"{PROJECTS}/GetProject", project_v1.GetProjectRequest(project="vision"), project_v1.GetProjectResponse)
 
     split.start("execution")
-    until(lambda: not unavailable(admin.raw(f"{EXECUTIONS}/GetExecution", get("nobody"))), 5)
-    ended_phase(admin, launch(admin))
+    until(lambda: not unavailable(admin.raw(f"{EXECUTIONS}/GetExecution", get(queued))), 5)
+    admin.call(f"{EXECUTIONS}/GetExecution", get("under-way-execution"), pb.GetExecutionResponse)
 
 
-def test_after_a_restart_of_everything_tokens_secrets_and_data_are_what_they_were(
-    split: Deployment, team: Team, finished: str
+def test_a_stopped_admin_process_finishes_its_calls_and_comes_back_with_the_same_tokens_and_secrets(
+    split: Deployment, team: Team, direct: Wire, queued: str
 ):
     files = {path: path.read_bytes() for path in (split.data / "clients").iterdir()}
-    for process in ("worker", "execution", "admin"):
-        assert split.stop(process) == 0
-    split.start("admin", "execution", "worker")
+    stop_while_busy(split, team, "admin", queued)
+    direct.call(f"{EXECUTIONS}/GetExecution", get("under-way-admin"), pb.GetExecutionResponse)
+
+    split.start("admin")
     assert {path: path.read_bytes() for path in (split.data / "clients").iterdir()} == files
     for token in (team.tokens["developer"], split.token("developer")):
         for target in (split.admin, split.execution):
             with Wire(target, token) as wire:
-                wire.call(f"{EXECUTIONS}/GetExecution", get(finished), pb.GetExecutionResponse)
+                wire.call(f"{EXECUTIONS}/GetExecution", get(queued), pb.GetExecutionResponse)

@@ -6,9 +6,6 @@ import functools
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from airspace_server.core.scope import EntityId, Scope
-from airspace_server.flyte.compiler import compile_launch_plan, compile_task, compile_workflow, references
-from airspace_server.flyte.identifiers import entity_id
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 from flytekit import (
     CronSchedule,
@@ -31,6 +28,10 @@ from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 from flytekit.types.error.error import FlyteError
 from flytekit.types.file import FlyteFile
+
+from airspace_server.core.scope import EntityId, Scope
+from airspace_server.flyte.compiler import compile_launch_plan, compile_task, compile_workflow, references
+from airspace_server.flyte.identifiers import entity_id
 
 SCOPE = Scope("vision", "development")
 VERSION = "v1"

@@ -2,11 +2,6 @@ import functools
 
 import flyte_samples as samples
 import pytest
-from airspace_server.core.errors import ApiError, Reason
-from airspace_server.core.scope import EntityId
-from airspace_server.flyte.compiler import compile_launch_plan, compile_task, compile_workflow, references
-from airspace_server.flyte.digest import digest
-from airspace_server.flyte.identifiers import identifier
 from flyte_samples import SCOPE, compiled, id_of, library, named, serialize, workflow_spec
 from flyteidl.admin import launch_plan_pb2, schedule_pb2, task_pb2
 from flyteidl.core import identifier_pb2, literals_pb2, tasks_pb2, types_pb2
@@ -14,6 +9,12 @@ from flytekit.models.core.compiler import CompiledWorkflowClosure
 from flytekit.models.core.identifier import Identifier
 from flytekit.models.launch_plan import LaunchPlanSpec
 from flytekit.remote.entities import FlyteLaunchPlan, FlyteWorkflow
+
+from airspace_server.core.errors import ApiError, Reason
+from airspace_server.core.scope import EntityId
+from airspace_server.flyte.compiler import compile_launch_plan, compile_task, compile_workflow, references
+from airspace_server.flyte.digest import digest
+from airspace_server.flyte.identifiers import identifier
 
 
 def integer(value: int) -> literals_pb2.Literal:

@@ -1,11 +1,12 @@
 import flyte_samples as samples
 import pytest
-from airspace_server.flyte.digest import digest
 from flyte_samples import compiled, workflow_spec
 from flyteidl.admin import workflow_pb2
 from flyteidl.core import workflow_pb2 as core_workflow_pb2
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airspace_server.flyte.digest import digest
 
 SPECS = [workflow_spec(entity) for entity in samples.WORKFLOWS]
 

@@ -1,8 +1,9 @@
 import pytest
-from airspace_server.core.errors import ApiError, Reason
-from airspace_server.flyte.filters import MAX_LENGTH, Filter, Function, parse
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airspace_server.core.errors import ApiError, Reason
+from airspace_server.flyte.filters import MAX_LENGTH, Filter, Function, parse
 
 
 def test_no_text_is_no_filter():

@@ -1,9 +1,10 @@
 import pytest
+from flyteidl.core import identifier_pb2
+from flyteidl.core.identifier_pb2 import LAUNCH_PLAN, TASK, UNSPECIFIED, WORKFLOW
+
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.flyte.identifiers import entity_id, execution_id, execution_identifier, identifier
-from flyteidl.core import identifier_pb2
-from flyteidl.core.identifier_pb2 import LAUNCH_PLAN, TASK, UNSPECIFIED, WORKFLOW
 
 SCOPE = Scope("vision", "development")
 ENTITY = EntityId(SCOPE, "flows.train", "v1")

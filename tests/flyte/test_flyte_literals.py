@@ -4,8 +4,6 @@ import math
 
 import flyte_samples as samples
 import pytest
-from airspace_server.core.errors import ApiError, Reason
-from airspace_server.flyte.literals import castable, expected_inputs, merge_inputs, mismatch, to_json, to_literals
 from flyteidl.core import interface_pb2, literals_pb2, types_pb2
 from flytekit import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
@@ -13,6 +11,9 @@ from flytekit.models.literals import LiteralMap as KitLiteralMap
 from google.protobuf import json_format, struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airspace_server.core.errors import ApiError, Reason
+from airspace_server.flyte.literals import castable, expected_inputs, merge_inputs, mismatch, to_json, to_literals
 
 SIMPLE = {name: types_pb2.LiteralType(simple=value) for name, value in types_pb2.SimpleType.items()}
 INTEGER, FLOAT, STRING, BOOLEAN, NONE = (SIMPLE[n] for n in ("INTEGER", "FLOAT", "STRING", "BOOLEAN", "NONE"))

@@ -1,9 +1,10 @@
 from fractions import Fraction
 
 import pytest
-from airspace_server.flyte.quantities import parse
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airspace_server.flyte.quantities import parse
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 import flyte_samples as samples
 import pytest
-from airspace_server.flyte.runnable import first_unrunnable
 from flyte_samples import compiled
+
+from airspace_server.flyte.runnable import first_unrunnable
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 import datetime
 
 import pytest
-from airspace_server.core.errors import ApiError, Reason
-from airspace_server.flyte.schedules import ALIASES, check_schedule, cron, describe
 from cronsim import CronSim
 from flyteidl.admin import schedule_pb2
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from airspace_server.core.errors import ApiError, Reason
+from airspace_server.flyte.schedules import ALIASES, check_schedule, cron, describe
 
 
 def cron_schedule(text: str) -> schedule_pb2.Schedule:

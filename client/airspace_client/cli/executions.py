@@ -42,7 +42,16 @@ def list_executions(
         found = client.executions.list(
             project, domain, phases=[ExecutionPhase(phase) for phase in phases], launch_plan=launch_plan
         )
-        columns = ("name", "phase", "launch_plan", "launch_plan_version", "task", "principal", "create_time", "end_time")
+        columns = (
+            "name",
+            "phase",
+            "launch_plan",
+            "launch_plan_version",
+            "task",
+            "principal",
+            "create_time",
+            "end_time",
+        )
         session.show_all(found, columns, limit)
 
 
