@@ -288,8 +288,12 @@ def keep_tenants_apart(story: Story) -> None:
     for what, attempt in ATTEMPTS:
         answer = attempt(story, NEWCOMER)
         story.is_refused(f"{NEWCOMER}: {what}", answer, "PERMISSION_DENIED", r"this needs [\w.]+ in [\w*/-]+")
-    for what, attempt in ATTEMPTS:
-        story.succeeds(f"releaser: {what}", attempt(story, "releaser"))
+    answers = {what: attempt(story, "releaser") for what, attempt in ATTEMPTS}
+    for what, answer in answers.items():
+        story.succeeds(f"releaser: {what}", answer)
+    launched = _found(r"name: +(\w+)", answers["launch in production"].text, default="")
+    terminate = ["executions", "terminate", "-p", PROJECT, "-d", "production", launched, "--cause", "seen enough"]
+    story.succeeds("releaser: terminate that launch", story.airspace("releaser", *terminate), "seen enough")
 
 
 def archive_and_restore(story: Story) -> None:

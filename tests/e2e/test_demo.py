@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from e2e_server import clean_environment
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
+SECONDS = 600
 
 
+@pytest.mark.timeout(SECONDS + 30)
 def test_the_demo_does_what_each_of_its_steps_says(tmp_path):
     told = subprocess.run(
         [sys.executable, DEMO],
@@ -18,7 +21,7 @@ def test_the_demo_does_what_each_of_its_steps_says(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=280,
+        timeout=SECONDS,
         check=False,
     )
 

@@ -85,6 +85,10 @@ def test_a_releaser_activates_a_launch_plan_and_it_is_listed_and_run_by_its_name
     assert activated.code == 0, activated.text
     assert re.search(r"double_lp │ +v1 │ +ACTIVE │ +0 2 \* \* \*", active.out)
     assert launched.code == 0, launched.text
+    name = re.search(r"/executions/(\w+)", launched.out)[1]
+    running = developer.remote.fetch_execution(name=name)
+    assert running.spec.launch_plan.version == "v1"
+    developer.remote.terminate(running, "nobody waits for it")
 
 
 def test_launch_plans_are_listed_with_their_schedules(developer):
@@ -105,6 +109,7 @@ def test_execution_relaunch_launches_the_same_again(developer, finished):
     again = developer.remote.sync(developer.remote.fetch_execution(name=name))
     assert again.inputs == {"x": 7, "unit": "pears"}
     assert again.spec.launch_plan.name == "double_lp"
+    developer.remote.terminate(again, "nobody waits for it")
 
 
 def test_execution_recover_launches_a_failed_one_again_and_keeps_what_had_succeeded(developer, tmp_path):

@@ -18,10 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from e2e_server import clean_environment
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 240
+SECONDS = 600
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Command:
         return bool(self.prints) and self.prints[0].startswith("error:")
 
 
+@pytest.mark.timeout(SECONDS + 60)
 def test_every_command_of_the_readme_does_what_it_says(tmp_path):
     server, *session = _blocks((ROOT / "README.md").read_text())
     commands = [command for block in session for command in block]
