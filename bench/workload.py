@@ -4,6 +4,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.core import identifier_pb2, interface_pb2, types_pb2
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.execution.v1 import execution_service_pb2_grpc as execution_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2 as plan_pb
@@ -13,11 +18,6 @@ from airspace.project.v1 import project_service_pb2_grpc as project_grpc
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.registry.v1 import registry_service_pb2_grpc as registry_grpc
 from airspace.type.v1 import identifiers_pb2
-from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
-from flyteidl.core import identifier_pb2, interface_pb2, types_pb2
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message
-
 from bench.load import Loaded
 
 GET = "/airspace.execution.v1.ExecutionService/GetExecution"
@@ -66,9 +66,7 @@ def prepare(server: Loaded) -> None:
         metadata=metadata,
     )
     registry.RegisterWorkflow(
-        registry_pb.RegisterWorkflowRequest(
-            workflow=_id(identifiers_pb2.WorkflowId, "train"), spec=_packed(workflow)
-        ),
+        registry_pb.RegisterWorkflowRequest(workflow=_id(identifiers_pb2.WorkflowId, "train"), spec=_packed(workflow)),
         metadata=metadata,
     )
     plan_id = _id(identifiers_pb2.LaunchPlanId, "train")
@@ -100,9 +98,7 @@ def _launch() -> execution_pb.LaunchExecutionRequest:
 
 
 def _flyte_id(kind: "identifier_pb2.ResourceType", name: str) -> identifier_pb2.Identifier:
-    return identifier_pb2.Identifier(
-        resource_type=kind, project=_PROJECT, domain=_DOMAIN, name=name, version=_VERSION
-    )
+    return identifier_pb2.Identifier(resource_type=kind, project=_PROJECT, domain=_DOMAIN, name=name, version=_VERSION)
 
 
 def _id(kind: type[Any], name: str) -> Any:

@@ -59,18 +59,18 @@ class Grants:
 
 def holds(principal: Principal, need: Need, grants: Grants) -> bool:
     """Tell whether the principal holds what is needed. Nothing known about a member means no."""
-    permission, project, domain = need.permission, need.target.project, need.target.domain
+    permission, target, some = need.permission, need.target, need.reach is Reach.SOME
+    covering = ((target.project, target.domain), (target.project, ANY), (ANY, target.domain), (ANY, ANY))
     for member in (principal.member, *principal.groups):
         patterns = grants.table.get(member)
         if patterns is None:
             continue
-        if need.reach is Reach.SOME:
-            if any(permission in held and _meet(need.target, pattern) for pattern, held in patterns.items()):
+        if some:
+            if any(permission in held and _meet(target, pattern) for pattern, held in patterns.items()):
                 return True
             continue
-        for pattern in ((project, domain), (project, ANY), (ANY, domain), (ANY, ANY)):
-            held = patterns.get(pattern)
-            if held is not None and permission in held:
+        for pattern in covering:
+            if pattern in patterns and permission in patterns[pattern]:
                 return True
     return False
 

@@ -106,15 +106,11 @@ def error_of(row: Row[Any]) -> ExecutionError | None:
 def from_row(row: Row[Any]) -> Execution:
     """Read an execution from its row."""
     scope = Scope(row.project, row.domain)
-
-    def entity(name: str | None, version: str | None) -> EntityId | None:
-        return EntityId(scope, name, version) if name is not None and version is not None else None
-
     return Execution(
         ExecutionId(scope, row.name),
-        entity(row.launch_plan_name, row.launch_plan_version),
-        entity(row.task_name, row.task_version),
-        entity(row.workflow_name, row.workflow_version),
+        _entity(scope, row.launch_plan_name, row.launch_plan_version),
+        _entity(scope, row.task_name, row.task_version),
+        _entity(scope, row.workflow_name, row.workflow_version),
         ExecutionPhase(row.phase),
         row.state == "ARCHIVED",
         error_of(row),
@@ -128,6 +124,10 @@ def from_row(row: Row[Any]) -> Execution:
         row.updated_at,
         row.ended_at,
     )
+
+
+def _entity(scope: Scope, name: str | None, version: str | None) -> EntityId | None:
+    return EntityId(scope, name, version) if name is not None and version is not None else None
 
 
 def _found(id_: ExecutionId, row: Row[Any] | None) -> Execution:

@@ -9,8 +9,8 @@ whose identity is known, and validated only for one who may make the call, so th
 
 import contextlib
 import logging
+import random
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -79,7 +79,7 @@ class Exchange:
     payload: bytes
     metadata: Mapping[str, str | bytes]
     active: Callable[[], bool]
-    request_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    request_id: str = field(default_factory=lambda: f"{random.getrandbits(128):032x}")
     principal: Principal = ANONYMOUS
     request: Any = None
     grants: Grants = field(default_factory=Grants)
