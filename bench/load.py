@@ -1,7 +1,6 @@
 """Load on a server in a process of its own, from a few threads that each wait for their answer, and what it cost."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -66,7 +65,6 @@ class Loaded:
 def loaded(data: Path, database_url: str) -> Iterator[Loaded]:
     """Start bench.server on a database, SQLite in `data` if no URL is given; its log goes to `data`, as files do."""
     data.mkdir()
-    _leave_a_core()
     command = [sys.executable, "-m", "bench.server", str(data), database_url]
     with ExitStack() as stack:
         log = stack.enter_context((data / "server.log").open("w"))
@@ -82,10 +80,3 @@ def loaded(data: Path, database_url: str) -> Iterator[Loaded]:
         options = [("grpc.use_local_subchannel_pool", 1)]
         channels = [stack.enter_context(grpc.insecure_channel(said["target"], options)) for _ in range(_CHANNELS)]
         yield Loaded(psutil.Process(process.pid), channels, said["token"])
-
-
-def _leave_a_core() -> None:
-    """Keep this process off the core that the server takes, where there are several."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, cores - {max(cores)} or cores)

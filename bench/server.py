@@ -1,11 +1,10 @@
 """The server under load: the real parts behind the real chain, and beside them a handler that does nothing.
 
-`python -m bench.server DATA DATABASE_URL` ("" is SQLite in DATA) says on stdout where it listens and a token to call it with, as one JSON
-line, and serves until its stdin ends.
+`python -m bench.server DATA DATABASE_URL` says on stdout where it listens and a token to call it with, as one JSON
+line, and serves until its stdin ends. An empty URL is SQLite in DATA.
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -40,9 +39,7 @@ def _nothing(_request: bytes, _context: grpc.ServicerContext) -> bytes:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until stdin ends, on the last core where there are several: the load comes from the others."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    """Serve until stdin ends."""
     observability.start("bench")
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(_Dropped()))

@@ -49,6 +49,7 @@ from airspace_server.rpc.validation import Validator
 from airspace_server.settings import Settings, SettingsError
 from airspace_server.storage.database import Database
 from airspace_server.storage.paging import Pager
+from airspace_server.storage.projects import require_active
 
 MAX_UPLOAD: Final = 1024 * 1024 * 1024
 """Largest artifact in bytes that a signed URL takes."""
@@ -109,7 +110,9 @@ class Parts:
         flyte_doors = (
             AdminFlyte(database, registry, launch_plans, self.pager, clock.now, settings.domains),
             ExecutionFlyte(database, launcher, executions, self.pager, settings.domains),
-            DataProxy(self.artifacts, self.signer, self.url, clock.now, MAX_UPLOAD, settings.domains),
+            DataProxy(
+                self.artifacts, self.signer, self.url, clock.now, MAX_UPLOAD, settings.domains, self._require_active
+            ),
             AuthMetadataFlyte(self._login()),
             IdentityFlyte(),
         )
@@ -143,6 +146,10 @@ class Parts:
         """Let go of everything."""
         self.policy.stop()
         self.database.close()
+
+    def _require_active(self, project: str) -> None:
+        with self.database.read() as tx:
+            require_active(tx, project)
 
     def _login(self) -> Login:
         if self.issuer is not None:

@@ -25,7 +25,7 @@ _PORT = click.IntRange(0, 65535)
 @_DATA
 @click.option("--grpc-port", type=_PORT, help="Port of the gRPC listener for everything; 0 takes a free one.  [8089]")
 @click.option("--http-port", type=_PORT, help="Port of artifacts and the token endpoint; 0 takes a free one.  [8088]")
-@click.option("--execution-port", type=_PORT, help="Port of the execution listener; 0 takes a free one.  [8090]")
+@click.option("--execution-port", type=_PORT, help="Port of the execution listener.  [a free one; 8090 apart]")
 @click.pass_context
 def serve(context: click.Context, /, **flags: Any) -> None:
     """Run the server: admin, execution and a worker in one process group.

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import signal
@@ -20,7 +21,6 @@ import uvicorn
 from starlette.applications import Starlette
 
 from airspace_server.access import seed
-from airspace_server.access.store import establish
 from airspace_server.app import Parts, executes
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.core import clock
@@ -43,11 +43,12 @@ _START_SECONDS: Final = 30.0
 
 def serve(settings: Settings) -> None:
     """Run the admin server, the execution server and a worker, until SIGTERM or SIGINT."""
-    with _stopping() as stop, _http_socket(settings) as http_socket:
+    with _stopping() as stop, _alone(settings), _http_socket(settings) as http_socket:
         parts = _prepared(settings, _port(http_socket), migrates=True)
         methods = parts.methods()
         execution = Listener(
-            settings.address(settings.execution_port),
+            # Nobody needs to find it here, so any free port does unless one was asked for.
+            settings.address(settings.execution_port if "execution_port" in settings.model_fields_set else 0),
             handlers([method for method in methods if executes(method)], parts.guards),
             tls=parts.tls,
         )
@@ -65,7 +66,12 @@ def serve_admin(settings: Settings) -> None:
     roots = settings.tls_roots.read_bytes() if settings.tls_roots else None
     if settings.tls_certificate and roots is None:
         raise SettingsError("the admin process needs tls_roots to call the execution listener over TLS")
-    with _stopping() as stop, _http_socket(settings) as http_socket, channel(target, roots) as execution:
+    with (
+        _stopping() as stop,
+        _alone(settings),
+        _http_socket(settings) as http_socket,
+        channel(target, roots) as execution,
+    ):
         parts = _prepared(settings, _port(http_socket), migrates=True)
         methods = parts.methods()
         own = handlers([method for method in methods if not executes(method)], parts.guards)
@@ -131,8 +137,6 @@ def _prepared(settings: Settings, http_port: int, *, migrates: bool) -> Parts:
 def _seed(parts: Parts, grpc_target: str) -> None:
     """Make the first principals: three accounts in development, the named administrator in production."""
     clients = parts.settings.data.absolute() / "clients"
-    with parts.database.write() as tx:
-        establish(tx)
     if parts.settings.mode == "development":
         secrets = seed.seed_development(parts.database, clock.now())
         seed.write_client_files(
@@ -281,6 +285,18 @@ def _stopping() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the data folder: a second admin server would write its own addresses into the clients' files."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (settings.data / "serve.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(f"another server uses {settings.data}") from None
+        yield
 
 
 @contextlib.contextmanager

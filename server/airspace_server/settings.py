@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     http_port: int = Field(8088, ge=0, le=65535)
     """Port of artifact URLs and the token endpoint; 0 takes a free one."""
     execution_port: int = Field(8090, ge=0, le=65535)
-    """Port of the execution listener; 0 takes a free one."""
+    """Port of the execution listener where it is a process of its own; 0 takes a free one, and so does `serve`."""
     execution_target: str = ""
     """Where the admin process finds the execution listener; empty is this host and execution_port."""
     http_url: str = ""
@@ -119,6 +119,8 @@ class Settings(BaseSettings):
             return self
         if self.tls_certificate is None and not self.loopback:
             raise SettingsError(f"listening on {self.host} needs tls_certificate and tls_key")
+        if not self.http_url and self.host in ("0.0.0.0", "::"):  # noqa: S104 -- compared, not bound
+            raise SettingsError(f"listening on {self.host} needs http_url: clients must be told an address")
         if self.built_in_issuer is None:
             raise SettingsError("production needs built_in_issuer to be said: true or false")
         if not self.built_in_issuer and not self.oidc_issuer:

@@ -24,7 +24,7 @@ CALL = object()
 
 @pytest.fixture
 def proxy(store, signer, clock) -> DataProxy:
-    return DataProxy(store, signer, "http://127.0.0.1:1", clock, MAX_UPLOAD, DOMAINS)
+    return DataProxy(store, signer, "http://127.0.0.1:1", clock, MAX_UPLOAD, DOMAINS, lambda _: None)
 
 
 def upload(**fields) -> dataproxy_pb2.CreateUploadLocationRequest:
@@ -161,13 +161,13 @@ def test_a_url_outside_the_store_is_refused_without_saying_what_exists(proxy, st
 
 
 def test_a_base_url_may_end_with_a_slash(store, signer, clock):
-    proxy = DataProxy(store, signer, "https://airspace.example.org/", clock, MAX_UPLOAD, DOMAINS)
+    proxy = DataProxy(store, signer, "https://airspace.example.org/", clock, MAX_UPLOAD, DOMAINS, lambda _: None)
     answer = proxy.CreateUploadLocation(upload(content_md5=MD5), CALL)
     assert answer.signed_url.startswith("https://airspace.example.org/artifacts/")
 
 
 def test_what_the_proxy_signs_works_at_the_door(door, store, signer, clock):
-    proxy = DataProxy(store, signer, door.base_url, clock, MAX_UPLOAD, DOMAINS)
+    proxy = DataProxy(store, signer, door.base_url, clock, MAX_UPLOAD, DOMAINS, lambda _: None)
     put = proxy.CreateUploadLocation(upload(filename="a b.tar.gz", content_md5=MD5), CALL)
     assert door.client.put(put.signed_url, content=b"content").status_code == 200
     get = proxy.CreateDownloadLocation(download(put.native_url), CALL)

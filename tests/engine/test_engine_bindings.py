@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airspace_server.engine import packed
-from airspace_server.engine.bindings import UnresolvedError, resolve, resolve_all
+from airspace_server.engine.bindings import MAX_RESOLVED, UnresolvedError, resolve, resolve_all
 
 
 def no_values(_):
@@ -128,3 +128,23 @@ def test_large_values_and_extensions_are_passed_over():
     assert msgpack.unpackb(packed.part(data, ["list", 69_999])) == 69_999
     fixed = msgpack.packb([msgpack.ExtType(1, b"a" * size) for size in (1, 2, 4, 8, 16)] + [True])
     assert packed.part(fixed, [5]) == b"\xc3"
+
+
+def test_what_a_binding_multiplies_is_bounded():
+    large = literals_pb2.Literal()
+    large.scalar.primitive.string_value = "x" * (MAX_RESOLVED // 10)
+    values = {"": literals_pb2.LiteralMap(literals={"x": large})}
+    assert resolve_all({"a": several(*[promise("", "x")] * 9)}, values.get)
+    with pytest.raises(UnresolvedError, match="more than"):
+        resolve_all({"a": several(*[promise("", "x")] * 11)}, values.get)
+
+
+def test_what_could_never_be_read_again_is_refused():
+    deep = integer(1)
+    for _ in range(40):
+        deep = literals_pb2.Literal(collection=literals_pb2.LiteralCollection(literals=[deep]))
+    nested = promise("", "x")
+    for _ in range(12):
+        nested = several(nested)
+    with pytest.raises(UnresolvedError, match="nested too deeply"):
+        resolve_all({"a": nested}, {"": literals_pb2.LiteralMap(literals={"x": deep})}.get)

@@ -137,11 +137,18 @@ def test_errors_of_the_system_have_retries_of_their_own():
 
 def test_lost_attempts_cost_no_retries():
     run = begun(chain(), x=1)
-    for _ in range(20):
+    for _ in range(graph.LOST_RETRIES):
         run.run("a", Lost(SYSTEM))
     run.run("a")
     assert run.phase("a") is NodePhase.SUCCEEDED
-    assert len(run.state.nodes["a"].attempts) == 21
+    assert len(run.state.nodes["a"].attempts) == graph.LOST_RETRIES + 1
+
+
+def test_a_task_that_takes_its_worker_down_every_time_fails_in_the_end():
+    run = begun(chain(), x=1)
+    for _ in range(graph.LOST_RETRIES + 1):
+        run.run("a", Lost(SYSTEM))
+    assert run.phase("a") is NodePhase.FAILED
 
 
 def test_a_timeout_is_tried_again_and_then_ends_the_node():

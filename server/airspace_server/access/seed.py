@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from airspace_server.access.http import TOKEN_PATH
+from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import SCOPE, SERVICE_ACCOUNT, create_service_account
 from airspace_server.access.keys import read_private, write_private
-from airspace_server.access.store import Binding, establish, has_bindings, insert_binding
+from airspace_server.access.store import Binding, bindings_of, establish, has_bindings, insert_binding
 from airspace_server.core import names
 from airspace_server.core.permissions import ADMIN
 from airspace_server.core.scope import ANY, ScopePattern
@@ -48,12 +49,16 @@ def seed_production(database: Database, member: str, folder: Path, at: int) -> N
     """Make `member` the administrator when nobody is bound to anything yet; "" makes nobody one.
 
     A service account is created, and its secret written to `folder`/{name}.secret, private: nothing shows it again.
-    `at` is in microseconds since the epoch. Raises ValueError for what is no member, or a group.
+    `at` is in microseconds since the epoch. Raises ValueError for what is no member, or a group, and for a database
+    that development mode has begun.
     """
     kind, _, name = member.partition(":")
     if member and (names.member(member) or kind not in ("user", SERVICE_ACCOUNT)):
         raise ValueError("bootstrap_admin must be user:ID or service-account:ID")
     with database.write() as tx:
+        establish(tx)
+        if all(bindings_of(tx, Principal(f"{SERVICE_ACCOUNT}:{name}")) for name in DEVELOPMENT):
+            raise ValueError("the database has the accounts of development mode; production needs one of its own")
         if not member or has_bindings(tx):
             return
         if kind == SERVICE_ACCOUNT:

@@ -11,7 +11,7 @@ from flyteidl.admin import launch_plan_pb2
 from flyteidl.core import identifier_pb2
 from sqlalchemy import Row, bindparam, select
 
-from airspace_server.admin.registry import Registry, insert_version, one_version, row_id
+from airspace_server.admin.registry import Registry, insert_version, one_version, readable, row_id
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, not_found
 from airspace_server.core.scope import EntityId, Scope
@@ -114,8 +114,8 @@ class LaunchPlans:
             "state": INACTIVE,
             "schedule": describe(compiled.entity_metadata.schedule),
             "digest": digest(compiled),
-            "spec": compiled.SerializeToString(deterministic=True),
-            "closure": closure.SerializeToString(deterministic=True),
+            "spec": readable(compiled),
+            "closure": readable(closure),
             "created_at": now,
             "updated_at": now,
         }

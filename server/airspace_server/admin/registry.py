@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import compiler_pb2, interface_pb2
+from google.protobuf.message import Message
 from sqlalchemy import Row, Select, Table, bindparam, select
 
 from airspace_server.core.clock import Clock
@@ -99,6 +100,13 @@ def insert_version(tx: Transaction, versions: Table, kind: str, id_: EntityId, r
     )
 
 
+def readable(message: Message) -> bytes:
+    """Serialize a message that will be read again. Raises DecodeError for one that is nested too deeply for that."""
+    serialized = message.SerializeToString(deterministic=True)
+    type(message).FromString(serialized)
+    return serialized
+
+
 def named(id_: EntityId) -> dict[str, str]:
     """Return the parts of an id as an error's metadata has them."""
     return {"project": id_.scope.project, "domain": id_.scope.domain, "name": id_.name, "version": id_.version}
@@ -127,7 +135,7 @@ class Registry:
             "type": type_,
             "short_description": _short(spec),
             "digest": content,
-            "closure": closure.SerializeToString(),
+            "closure": readable(closure),
             "created_at": now,
         }
         with self._database.write(task.scope) as tx:
@@ -155,7 +163,7 @@ class Registry:
             "short_description": _short(spec),
             "digest": digest(closure),
             "interface": closure.primary.template.interface.SerializeToString(deterministic=True),
-            "closure": closure.SerializeToString(deterministic=True),
+            "closure": readable(closure),
             "created_at": now,
         }
         with self._database.write(workflow.scope) as tx:

@@ -5,7 +5,7 @@ caller was authorized in, so nothing else of the scope can be written through he
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from flyteidl.service import dataproxy_pb2
@@ -39,6 +39,7 @@ class DataProxy:
         clock: Clock,
         max_upload_bytes: int,
         domains: Sequence[str],
+        require_active: Callable[[str], None],
     ) -> None:
         self._store = store
         self._signer = signer
@@ -46,6 +47,7 @@ class DataProxy:
         self._clock = clock
         self._max_upload_bytes = max_upload_bytes
         self._domains = domains
+        self._require_active = require_active
 
     def CreateUploadLocation(
         self,
@@ -55,7 +57,7 @@ class DataProxy:
         """Sign a PUT of uploads/ROOT/FILENAME, the root being the content's MD5 in hex if the request names none.
 
         Without a filename there is a random one: the DataFrame writer of flytekit names only the root. Raises
-        INVALID_FIELD and UNKNOWN_DOMAIN.
+        INVALID_FIELD and UNKNOWN_DOMAIN, PROJECT_MISSING and PROJECT_ARCHIVED.
         """
         for field, problem in (
             ("project", names.project(request.project)),
@@ -73,6 +75,7 @@ class DataProxy:
         if not root:
             raise invalid_field("content_md5", "must be there, or filename_root")
         expires_at = self._expires_at(request.expires_in if request.HasField("expires_in") else None)
+        self._require_active(request.project)
         grant = UrlGrant(
             "PUT",
             Scope(request.project, request.domain),

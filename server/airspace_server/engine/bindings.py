@@ -5,6 +5,7 @@ from typing import Final
 
 from flyteidl.core import literals_pb2, types_pb2
 from google.protobuf import struct_pb2
+from google.protobuf.message import DecodeError, EncodeError
 
 from airspace_server.engine import packed
 
@@ -14,36 +15,67 @@ Values = Callable[[str], literals_pb2.LiteralMap | None]
 _MSGPACK: Final = "msgpack"
 
 
+MAX_RESOLVED: Final = 10 * 1024 * 1024
+"""Most bytes that the values of a node or the outputs of a workflow may have together."""
+
+
 class UnresolvedError(Exception):
     """A binding has no value. The text is for the owner of the execution."""
 
 
 def resolve_all(bindings: Mapping[str, literals_pb2.BindingData], values: Values) -> literals_pb2.LiteralMap:
-    """Resolve every binding. Raises UnresolvedError naming the variable."""
+    """Resolve every binding. Raises UnresolvedError naming the variable.
+
+    A binding can take the same value many times, and nest what is nested already: what comes out is bounded, and is
+    read back once, so that nothing is stored that cannot be read again.
+    """
+    left = MAX_RESOLVED
+
+    def spend(size: int) -> None:
+        nonlocal left
+        left -= size
+        if left < 0:
+            raise UnresolvedError(f"and the values with it have more than {MAX_RESOLVED} bytes")
+
     resolved = {}
     for name, data in bindings.items():
         try:
-            resolved[name] = resolve(data, values)
+            resolved[name] = resolve(data, values, spend)
+            literals_pb2.Literal.FromString(resolved[name].SerializeToString())
         except UnresolvedError as error:
             raise UnresolvedError(f"{name} {error}") from None
-    return literals_pb2.LiteralMap(literals=resolved)
+        except (DecodeError, EncodeError, ValueError, RecursionError):
+            raise UnresolvedError(f"{name} is nested too deeply") from None
+    together = literals_pb2.LiteralMap(literals=resolved)
+    try:
+        literals_pb2.LiteralMap.FromString(together.SerializeToString())
+    except (DecodeError, EncodeError):
+        raise UnresolvedError("a value is nested too deeply") from None
+    return together
 
 
-def resolve(data: literals_pb2.BindingData, values: Values) -> literals_pb2.Literal:
-    """Return the value of one binding. Raises UnresolvedError, in words that fit behind the variable's name."""
+def resolve(
+    data: literals_pb2.BindingData, values: Values, spend: Callable[[int], None] = lambda _: None
+) -> literals_pb2.Literal:
+    """Return the value of one binding; `spend` is told the bytes of every value that goes into it.
+
+    Raises UnresolvedError, in words that fit behind the variable's name, and what `spend` raises.
+    """
     match data.WhichOneof("value"):
         case "scalar":
             return literals_pb2.Literal(scalar=data.scalar)
         case "offloaded_metadata":
             return literals_pb2.Literal(offloaded_metadata=data.offloaded_metadata)
         case "collection":
-            items = [resolve(one, values) for one in data.collection.bindings]
+            items = [resolve(one, values, spend) for one in data.collection.bindings]
             return literals_pb2.Literal(collection=literals_pb2.LiteralCollection(literals=items))
         case "map":
-            entries = {key: resolve(one, values) for key, one in data.map.bindings.items()}
+            entries = {key: resolve(one, values, spend) for key, one in data.map.bindings.items()}
             return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=entries))
         case "promise":
-            return _promised(data.promise, values)
+            literal = _promised(data.promise, values)
+            spend(literal.ByteSize())
+            return literal
         case _:
             raise UnresolvedError("is bound to nothing")
 

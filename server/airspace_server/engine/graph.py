@@ -26,6 +26,9 @@ from airspace_server.engine.plan import ROOT, Bindings, Entity, Frame, Node, Pla
 SYSTEM_RETRIES: Final = 3
 """How often a node is tried again after errors that are not its task's fault, beside the task's own retries."""
 
+LOST_RETRIES: Final = 10
+"""How often a node is tried again after its worker was gone: one that takes its worker down must end."""
+
 _BAD_NODE: Final = frozenset({NodePhase.FAILED, NodePhase.TIMED_OUT})
 
 
@@ -272,7 +275,7 @@ class _Move:
 
     def _tried_again(self, node: NodeState, outcome: Failed | TimedOut | Lost) -> bool:
         if isinstance(outcome, Lost):
-            return True
+            return sum(one.phase is AttemptPhase.LOST for one in node.attempts) <= LOST_RETRIES
         if isinstance(outcome, Failed) and not outcome.retryable:
             return False
         failed = [one.error.kind for one in node.attempts if one.error and one.phase is not AttemptPhase.LOST]

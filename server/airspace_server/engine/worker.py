@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from airspace_server.artifacts.store import ArtifactStore
 from airspace_server.core.clock import Clock, now
@@ -57,6 +57,7 @@ class _Held:
     plan: Plan
     state: graph.State
     running: set[str] = field(default_factory=set)
+    refused: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -170,6 +171,9 @@ class Worker:
         except DBAPIError:
             _log.warning("%s could not be read; it is tried again when its lease ends", lease.execution, exc_info=True)
             self._drop(held)
+        except Exception:
+            _log.exception("%s has a workflow that cannot be laid out", lease.execution)
+            self._refuse(held, _FAULT)
         aborting = loaded.state.phase is ExecutionPhase.ABORTING
         queued = loaded.state.phase is ExecutionPhase.QUEUED
         first: list[graph.Event] = [graph.Aborted()] if aborting else [graph.Begun()] if queued else []
@@ -241,9 +245,20 @@ class Worker:
             _log.warning("%s was taken by another worker", held.lease.execution)
             self._drop(held)
             return False
-        except DBAPIError:
+        except AbortAskedError:
+            raise
+        except (OperationalError, InterfaceError):
             _log.warning("%s: a step could not be stored; it is done again", held.lease.execution, exc_info=True)
             self._drop(held)
+            return False
+        except Exception:
+            # Doing it again would end the same way, and one execution must not take the worker of all with it.
+            _log.exception("%s came to a state that cannot be stored", held.lease.execution)
+            if held.refused:
+                self._drop(held)
+            else:
+                held.refused = True
+                self._refuse(held, _FAULT)
             return False
         self._checkpoint("after commit")
         held.state = step.state

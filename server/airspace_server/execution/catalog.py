@@ -27,8 +27,10 @@ _LAUNCH_PLAN: Final = select(
     _LAUNCH_PLANS.c.name == bindparam("name"),
     _LAUNCH_PLANS.c.version == bindparam("version"),
 )
-_ACTIVE_VERSION: Final = select(_LAUNCH_PLANS.c.version).where(
-    scoped(_LAUNCH_PLANS), _LAUNCH_PLANS.c.name == bindparam("name"), _LAUNCH_PLANS.c.state == "ACTIVE"
+_ACTIVE_VERSION: Final = (
+    select(_LAUNCH_PLANS.c.version)
+    .where(scoped(_LAUNCH_PLANS), _LAUNCH_PLANS.c.name == bindparam("name"), _LAUNCH_PLANS.c.state == "ACTIVE")
+    .with_for_update(read=True)
 )
 _CLOSURE: Final = select(_WORKFLOWS.c.closure).where(
     scoped(_WORKFLOWS), _WORKFLOWS.c.name == bindparam("name"), _WORKFLOWS.c.version == bindparam("version")

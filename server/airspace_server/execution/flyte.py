@@ -23,7 +23,7 @@ from sqlalchemy import Row, bindparam, select
 from airspace_server.access.call import Call
 from airspace_server.access.messages import timestamp
 from airspace_server.core import names
-from airspace_server.core.errors import ApiError, Reason, invalid_field
+from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.execution import (
     ENDED_EXECUTION,
     AttemptPhase,
@@ -407,6 +407,13 @@ class ExecutionFlyte:
     def _of_attempt(self, id_: identifier_pb2.TaskExecutionIdentifier) -> tuple[ExecutionId, Row[Any], Row[Any]]:
         execution, node = self._node_id(id_.node_execution_id, "id.node_execution_id")
         owner = self._executions.node(execution, node)
+        ran = EntityId(execution.scope, owner.entity_name, owner.entity_version)
+        if (
+            id_.HasField("task_id")
+            and id_.task_id.name
+            and entity_id(id_.task_id, identifier_pb2.TASK, "id.task_id") != ran
+        ):
+            raise not_found("task execution", f"{execution}/{node} of that task")
         return execution, owner, self._executions.attempt(execution, node, id_.retry_attempt)
 
     # --- data by URL (flyteidl.service.DataProxyService)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flyteidl.admin import execution_pb2
+from flyteidl.admin import common_pb2, execution_pb2
 from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
 from sqlalchemy import bindparam, select
 
@@ -44,6 +44,8 @@ _SUCCEEDED: Final = (
 )
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # no vowels, so that no name is a word
 _NAME_LENGTH: Final = 19
+MAX_SPEC: Final = 64 * 1024
+"""Most bytes that the rest of a launch may have, annotations above all: lists show it."""
 MAX_INPUTS: Final = 2 * 1024 * 1024
 """Most bytes that the inputs of an execution may have: they are stored with it."""
 
@@ -86,12 +88,17 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A launch that nothing is wrong with; `row` is what it will be stored as."""
+    """A launch that nothing is wrong with; `row` is what it will be stored as.
+
+    `recovers` names the execution whose succeeded nodes are kept, `active` the launch plan of which it is the active
+    version.
+    """
 
     id: ExecutionId
     named: bool
     row: Mapping[str, Any]
     recovers: str = ""
+    active: str = ""
 
 
 class Launcher:
@@ -115,10 +122,15 @@ class Launcher:
     def store(self, tx: Transaction, prepared: Prepared) -> None:
         """Store a prepared launch.
 
-        Raises PROJECT_MISSING, PROJECT_ARCHIVED, and ALREADY_EXISTS when the caller's name is taken; a name that the
-        server chose is never reported as taken.
+        Raises PROJECT_MISSING, PROJECT_ARCHIVED, NO_ACTIVE_VERSION and UNAVAILABLE when the active version is another
+        one by now, and ALREADY_EXISTS when the caller's name is taken; a name that the server chose is never reported
+        as taken.
         """
         require_active(tx, prepared.id.scope.project)
+        if prepared.active:
+            now_active = self._catalog.active_version(tx, prepared.id.scope, prepared.active)
+            if now_active.version != prepared.row["launch_plan_version"]:
+                raise ApiError(Reason.UNAVAILABLE, "another version has just been activated; try again")
         if not tx.insert_new(_EXECUTIONS, {"name": prepared.id.name, **prepared.row}):
             if not prepared.named:
                 raise ApiError(Reason.UNAVAILABLE, "no free name was found; try again")
@@ -140,7 +152,8 @@ class Launcher:
                 for sequence, (node, phase) in enumerate(moves, start=1)
             ),
         )
-        tx.execute(_SET_SEQUENCE, own_name=prepared.id.name, last=len(moves))
+        if len(moves) > 1:
+            tx.execute(_SET_SEQUENCE, own_name=prepared.id.name, last=len(moves))
 
     def _keep_succeeded(self, tx: Transaction, prepared: Prepared) -> list[tuple[str | None, str]]:
         """Give a recovering execution the nodes that succeeded, with their outputs; the engine goes on behind them."""
@@ -178,12 +191,14 @@ class Launcher:
             given,
             inputs,
             labels,
+            plan.spec.envs,
             {
                 "launch_plan_name": id_.name,
                 "launch_plan_version": id_.version,
                 "workflow_name": plan.workflow.name,
                 "workflow_version": plan.workflow.version,
             },
+            active="" if target.version else id_.name,
         )
 
     def _prepare_task(self, tx: Transaction, launch: Launch, target: TaskRef) -> Prepared:
@@ -199,6 +214,7 @@ class Launcher:
             given,
             inputs,
             dict(launch.labels),
+            common_pb2.Envs(),
             {"task_name": id_.name, "task_version": id_.version},
         )
 
@@ -209,21 +225,29 @@ class Launcher:
         given: literals_pb2.LiteralMap,
         inputs: literals_pb2.LiteralMap,
         labels: Mapping[str, str],
+        envs: common_pb2.Envs,
         what: Mapping[str, str],
+        active: str = "",
     ) -> Prepared:
         problem = names.labels(labels)
         if problem:
             raise invalid_field("labels", problem)
+        spec = _spec(launch, launched, labels, envs).SerializeToString()
+        if len(spec) > MAX_SPEC:
+            raise ApiError(
+                Reason.TOO_LARGE, f"the spec has more than {MAX_SPEC} bytes", {"limit": str(MAX_SPEC)}, "spec"
+            )
         merged = inputs.SerializeToString(deterministic=True)
         if len(merged) > MAX_INPUTS:
             raise ApiError(
                 Reason.TOO_LARGE, f"the inputs have more than {MAX_INPUTS} bytes", {"limit": str(MAX_INPUTS)}, "inputs"
             )
+        literals_pb2.LiteralMap.FromString(merged)  # raises DecodeError for what could never be read again
         now = self._clock()
         row = {
             "phase": ExecutionPhase.QUEUED,
             "state": "ACTIVE",
-            "spec": _spec(launch, launched, labels).SerializeToString(),
+            "spec": spec,
             "labels": json.dumps(labels, sort_keys=True),
             "inputs": merged,
             "user_inputs": given.SerializeToString(deterministic=True),
@@ -237,7 +261,8 @@ class Launcher:
             **what,
         }
         recovers = launch.source if launch.mode == execution_pb2.ExecutionMetadata.RECOVERED else ""
-        return Prepared(ExecutionId(launch.scope, launch.name or generated_name()), bool(launch.name), row, recovers)
+        id_ = ExecutionId(launch.scope, launch.name or generated_name())
+        return Prepared(id_, bool(launch.name), row, recovers, active)
 
 
 def generated_name() -> str:
@@ -271,13 +296,15 @@ def _require_runnable(unrunnable: tuple[str, str] | None) -> None:
 
 
 def _spec(
-    launch: Launch, launched: identifier_pb2.Identifier, labels: Mapping[str, str]
+    launch: Launch, launched: identifier_pb2.Identifier, labels: Mapping[str, str], envs: common_pb2.Envs
 ) -> execution_pb2.ExecutionSpec:
-    """Build the stored spec: what the client said, without what only the server may say."""
+    """Build the stored spec: what the client said, less what only the server may say. `envs` are the launch plan's."""
     spec = execution_pb2.ExecutionSpec()
     if launch.spec is not None:
         spec.CopyFrom(launch.spec)
     spec.ClearField("inputs")
+    if not spec.envs.values:
+        spec.envs.CopyFrom(envs)
     spec.launch_plan.CopyFrom(launched)
     # Parent, reference and artifact ids in here name other scopes: none of a client's metadata is kept.
     spec.metadata.CopyFrom(execution_pb2.ExecutionMetadata(mode=launch.mode, principal=launch.principal))

@@ -10,7 +10,8 @@ _MAX_NODE_ID: Final = 63
 
 def node_id(task_name: str) -> str:
     """Name the node of a task that runs alone: letters, digits and hyphens of its name, as Flyte's clients expect."""
-    return re.sub(r"[^a-zA-Z0-9-]", "", task_name)[-_MAX_NODE_ID:] or "task"
+    name = re.sub(r"[^a-zA-Z0-9-]", "", task_name)[-_MAX_NODE_ID:].strip("-")
+    return "task" if name in ("", "start-node", "end-node") else name
 
 
 def single_task_workflow(task: compiler_pb2.CompiledTask) -> compiler_pb2.CompiledWorkflowClosure:

@@ -21,7 +21,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
 from opentelemetry import metrics, propagate, trace
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from airspace_server.access.call import Call
@@ -171,7 +171,9 @@ def errors(exchange: Exchange) -> Iterator[None]:
         yield
     except ApiError as error:
         problem = error
-    except (OperationalError, PoolTimeout):
+    except (DecodeError, RecursionError):
+        problem = ApiError(Reason.MALFORMED_MESSAGE, "something in the request is nested too deeply")
+    except (OperationalError, InterfaceError, PoolTimeout):
         _log.exception("the database cannot be used", extra={"airspace": {"request_id": exchange.request_id}})
         problem = ApiError(Reason.UNAVAILABLE, "a part of the server cannot be reached; try again")
     except Exception:

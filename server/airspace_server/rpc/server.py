@@ -5,7 +5,7 @@ Synchronous servers on a thread pool: measured here, threads served more calls f
 """
 
 import errno
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from typing import Any, Final
@@ -183,8 +183,3 @@ class Listener:
     def _report(self, status: Any) -> None:
         for service in ("", *self._services):
             self._health.set(service, status)
-
-
-def served(names: Collection[str], methods: Iterable[Method]) -> list[Method]:
-    """Return the methods of the named services."""
-    return [method for method in methods if method.path[1:].split("/")[0] in names]

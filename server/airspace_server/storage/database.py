@@ -191,7 +191,8 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.connection.dbapi_connection.execute(statement)  # type: ignore[union-attr]
 
 
-_unscoped: WeakKeyDictionary[Executable, frozenset[str]] = WeakKeyDictionary()
+_tied: WeakKeyDictionary[Executable, bool] = WeakKeyDictionary()
+"""Statements that tie every scoped table that they touch, and whether they touch any."""
 
 
 def _guard(
@@ -215,18 +216,19 @@ def _guard(
         return
     if isinstance(statement, TextClause):
         raise ScopeGuardError("statements in text cannot be checked; build them from the tables")
-    _require_tied(statement)
-    if scope is None and _touched(statement):
+    if _require_tied(statement) and scope is None:
         raise ScopeGuardError("a statement touches a scoped table in a transaction without a scope")
 
 
-def _require_tied(statement: Executable) -> None:
-    """Refuse a statement that touches a scoped table without tying it to the scope of the transaction."""
-    found = _unscoped.get(statement)
-    if found is None:
-        found = _unscoped[statement] = frozenset(_unscoped_tables(statement))
-    if found:
-        raise ScopeGuardError(f"a statement touches {', '.join(sorted(found))} without its scope")
+def _require_tied(statement: Executable) -> bool:
+    """Refuse a statement that does not tie a scoped table to the scope of the transaction; tell if it touches any."""
+    touches = _tied.get(statement)
+    if touches is None:
+        unscoped = set(_unscoped_tables(statement))
+        if unscoped:
+            raise ScopeGuardError(f"a statement touches {', '.join(sorted(unscoped))} without its scope")
+        touches = _tied[statement] = bool(_touched(statement))
+    return touches
 
 
 def _elements(statement: Executable) -> Iterator[Any]:

@@ -90,6 +90,9 @@ class LocalRunner:
             text = f"the machine cannot start the task's process: {os.strerror(error.errno or 0)}"
             shown = ExecutionError("NOT_STARTED", text, ErrorKind.SYSTEM)
             raise RefusedError(Failed(shown, retryable=True)) from error
+        except ValueError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise refused("its arguments or environment cannot be given to a process") from error
         except RefusedError:
             shutil.rmtree(folder, ignore_errors=True)
             raise

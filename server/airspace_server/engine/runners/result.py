@@ -12,6 +12,8 @@ from airspace_server.engine.outcome import Failed, Outcome, Succeeded
 
 MAX_FILE: Final = 10 * 1024 * 1024
 """Largest file that an attempt's result is read from, in bytes; Flyte's clients receive messages of up to 20 MiB."""
+MAX_CODE: Final = 255
+"""Longest code of an error, in characters."""
 MAX_MESSAGE: Final = 64 * 1024
 """Longest error message that is kept, in characters. Of a longer one the end is kept: there a traceback says why."""
 
@@ -48,12 +50,18 @@ def outcome(read: Callable[[str], bytes | None], code: int, stderr: str) -> Outc
 
 def _reported(error: errors_pb2.ContainerError) -> Outcome:
     kind = ErrorKind.SYSTEM if error.origin == execution_pb2.ExecutionError.SYSTEM else ErrorKind.USER
-    shown = ExecutionError(error.code or "UNKNOWN", error.message[-MAX_MESSAGE:], kind)
+    code, message = _storable(error.code)[:MAX_CODE], _storable(error.message)[-MAX_MESSAGE:]
+    shown = ExecutionError(code or "UNKNOWN", message, kind)
     return Failed(shown, retryable=error.kind == errors_pb2.ContainerError.RECOVERABLE)
 
 
 def _system(code: str, message: str) -> Failed:
-    return Failed(ExecutionError(code, message, ErrorKind.SYSTEM), retryable=True)
+    return Failed(ExecutionError(code, _storable(message), ErrorKind.SYSTEM), retryable=True)
+
+
+def _storable(text: str) -> str:
+    """Make a task's text fit for every database: Postgres keeps no NUL characters."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _how(code: int) -> str:
