@@ -1,7 +1,7 @@
 """The second wall: no statement reaches a scoped table outside the scope of its transaction."""
 
 import pytest
-from sqlalchemy import bindparam, delete, exists, func, or_, select, text, true, update
+from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, text, true, update
 
 from airspace_server.core.scope import Scope
 from airspace_server.storage.database import Database, ScopeGuardError, scoped
@@ -69,6 +69,13 @@ UNSCOPED = {
     "a join that forgets the other table": select(TASKS)
     .join(WORKFLOWS, WORKFLOWS.c.name == TASKS.c.name)
     .where(scoped(TASKS)),
+    "a tie in another SELECT": select(TASKS).where(
+        TASKS.c.name.in_(select(TASKS.c.name).where(scoped(TASKS)).correlate(None))
+    ),
+    "a tie in the condition of an outer join": select(TASKS).outerjoin(
+        WORKFLOWS, and_(WORKFLOWS.c.name == TASKS.c.name, scoped(TASKS), scoped(WORKFLOWS))
+    ),
+    "rows from a select": TASKS.insert().from_select(["project"], select(PROJECTS.c.id)),
     "a subquery": select(PROJECTS).where(PROJECTS.c.id.in_(select(TASKS.c.project))),
     "an exists": select(PROJECTS).where(exists().where(TASKS.c.project == PROJECTS.c.id)),
     "an alias": select(TASKS.alias("t")).where(scoped(TASKS)),

@@ -207,6 +207,8 @@ def _guard(
         return
     scope: Scope | None = options.get("airspace_scope")
     if isinstance(statement, Insert):
+        if statement.select is not None:
+            raise ScopeGuardError("rows from a SELECT cannot be checked; read them and insert them")
         if statement.table in SCOPED:
             rows = multiparams or [params]
             if scope is None or any(
@@ -241,19 +243,28 @@ def _touched(statement: Executable) -> set[Table]:
 
 
 def _unscoped_tables(statement: Executable) -> Iterator[str]:
-    """Name the scoped tables in `statement` that no top-level condition ties to the scope of the transaction."""
-    tied: set[tuple[Any, str]] = set()
-    for element in _elements(statement):
-        if isinstance(element, Select | Update | Delete):
-            tied.update(_ties(element.whereclause))
-        elif isinstance(element, Join):
-            tied.update(_ties(element.onclause))
+    """Name the scoped tables that the very SELECT, UPDATE or DELETE they stand in does not tie to the scope."""
     for element in _elements(statement):
         if isinstance(element, Alias) and element.element in SCOPED:
             yield element.element.name  # nothing ties an alias: none is needed, and none is let through
-    for table in _touched(statement):
-        if (table, "project") not in tied or (table, "domain") not in tied:
-            yield table.name
+        elif isinstance(element, Select):
+            for source in element.get_final_froms():
+                yield from _untied(source, frozenset(_ties(element.whereclause)))
+        elif isinstance(element, Update | Delete):
+            yield from _untied(element.table, frozenset(_ties(element.whereclause)))
+
+
+def _untied(source: Any, tied: frozenset[tuple[Any, str]]) -> Iterator[str]:
+    """Name the scoped tables in a FROM that are not tied, by a condition around them or by an inner join's own.
+
+    The condition of an outer join restricts its right side alone.
+    """
+    if isinstance(source, Join):
+        joined = tied | frozenset(_ties(source.onclause))
+        yield from _untied(source.left, tied if source.isouter or source.full else joined)
+        yield from _untied(source.right, tied if source.full else joined)
+    elif isinstance(source, Table) and source in SCOPED and not {(source, "project"), (source, "domain")} <= tied:
+        yield source.name
 
 
 def _ties(condition: ColumnElement[Any] | None) -> Iterator[tuple[Any, str]]:
