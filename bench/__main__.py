@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy.engine import URL, make_url
 
 from airspace_server.storage.database import Database
-from bench.decision import decision, load_time
+from bench.decision import decisions, load_time
 from bench.load import THREADS, Cost, loaded
 from bench.server import EMPTY
 from bench.workload import GET, LAUNCH, launches, prepare, reads
@@ -74,15 +74,13 @@ def _rpcs(engine: str, data: Path, url: str) -> None:
 
 def _decisions() -> None:
     print(f"{'decide':<20}{'median us':>20}{'p99 us':>10}")
-    medians = []
-    for bindings in _POLICIES:
-        times = decision(bindings)
-        medians.append(times.median)
+    found = decisions(_POLICIES)
+    for bindings, times in zip(_POLICIES, found, strict=True):
         print(
             f"  {f'{bindings:,} bindings':<18}{times.median:>20.2f}{times.p99:>10.2f}"
             + _verdict(times.median, _DECIDE_US, "us")
         )
-    growth = medians[-1] / medians[0]
+    growth = found[-1].median / found[0].median
     print(f"  {'last of first':<18}{growth:>20.2f}{'':>10}" + _verdict(growth, _FLAT, "to be flat"))
 
 

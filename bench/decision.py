@@ -31,20 +31,23 @@ class Decision:
     p99: float
 
 
-def decision(bindings: int) -> Decision:
-    """Time decisions about a user in two groups, each about another scope; most are refusals, which cost the most.
+def decisions(sizes: Sequence[int]) -> Sequence[Decision]:
+    """Time decisions about a user in two groups, each about another scope, by policies of these many bindings.
 
-    Of several passes the one with the lowest median counts: what else the machine does can only make them slower.
+    Most are refusals, which cost the most. Of several passes over all policies the lowest median of each counts, and
+    its p99: what else the machine does can only make a pass slower.
     """
-    grants = Grants.compile(
-        Grant(member, pattern, BUILT_IN_ROLES[role]) for member, role, pattern in _bindings(bindings)
-    )
+    policies = [
+        Grants.compile(Grant(member, pattern, BUILT_IN_ROLES[role]) for member, role, pattern in _bindings(size))
+        for size in sizes
+    ]
     principal = Principal("user:u0", frozenset({"group:g0", "group:g1"}))
     asked = [
         (Need(Permission.EXECUTION_VIEW, ScopePattern(f"p{n % _PROJECTS}", _DOMAINS[n % len(_DOMAINS)])),)
         for n in range(_SAMPLES)
     ]
-    return min((_timed(principal, asked, grants) for _ in range(_PASSES)), key=lambda each: each.median)
+    passes = [[_timed(principal, asked, grants) for grants in policies] for _ in range(_PASSES)]
+    return [min(times, key=lambda each: each.median) for times in zip(*passes, strict=True)]
 
 
 def _timed(principal: Principal, asked: Sequence[tuple[Need, ...]], grants: Grants) -> Decision:

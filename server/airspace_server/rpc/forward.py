@@ -14,6 +14,7 @@ import grpc
 
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.rpc.interceptors import Method
+from airspace_server.rpc.receiving import Receiver
 from airspace_server.rpc.server import MAX_MESSAGE, Handlers
 from airspace_server.rpc.status import grpc_code, native, status_of
 
@@ -46,6 +47,7 @@ class Forwarder:
 
     def __init__(self, to: grpc.Channel) -> None:
         self._to = to
+        self._receiver = Receiver()
         self._lock = threading.Lock()
         self._streams: set[Any] = set()
         self._closed = False
@@ -56,10 +58,10 @@ class Forwarder:
         for method in methods:
             service, name = method.path[1:].split("/")
             if method.streams:
-                stream: Any = grpc.unary_stream_rpc_method_handler(self._stream(self._to.unary_stream(method.path)))
+                stream: Any = grpc.stream_stream_rpc_method_handler(self._stream(self._to.unary_stream(method.path)))
                 made.setdefault(service, {})[name] = stream
             else:
-                unary: Any = grpc.unary_unary_rpc_method_handler(_unary(self._to.unary_unary(method.path)))
+                unary: Any = grpc.stream_unary_rpc_method_handler(self._unary(self._to.unary_unary(method.path)))
                 made.setdefault(service, {})[name] = unary
         return made
 
@@ -71,8 +73,31 @@ class Forwarder:
         for stream in streams:
             stream.cancel()
 
-    def _stream(self, call: Any) -> Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]:
-        def behave(payload: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+    def _unary(self, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
+        def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+            payload = self._received(messages, context)
+            try:
+                response, made = call.with_call(payload, timeout=_deadline(context), metadata=_passed(context))
+            except grpc.RpcError as error:
+                _give_back(error, context)
+            context.set_trailing_metadata(_only(made.trailing_metadata(), _GIVEN_BACK))
+            answer: bytes = response
+            return answer
+
+        return behave
+
+    def _received(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        """Wait for the call's message, from callers who at least show a token; whether it is good is asked behind."""
+        if not any(key == "authorization" for key, _ in context.invocation_metadata() or ()):
+            _end(context, ApiError(Reason.TOKEN_MISSING, "this call needs a bearer token"))
+        try:
+            return self._receiver.message(messages, context)
+        except ApiError as error:
+            _end(context, error)
+
+    def _stream(self, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
+        def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+            payload = self._received(messages, context)
             made = call(payload, timeout=_deadline(context), metadata=_passed(context))
             context.add_callback(made.cancel)  # whoever stops listening here stops it there
             with self._lock:
@@ -90,19 +115,6 @@ class Forwarder:
                     self._streams.discard(made)
 
         return behave
-
-
-def _unary(call: Any) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    def behave(payload: bytes, context: grpc.ServicerContext) -> bytes:
-        try:
-            response, made = call.with_call(payload, timeout=_deadline(context), metadata=_passed(context))
-        except grpc.RpcError as error:
-            _give_back(error, context)
-        context.set_trailing_metadata(_only(made.trailing_metadata(), _GIVEN_BACK))
-        answer: bytes = response
-        return answer
-
-    return behave
 
 
 def _deadline(context: grpc.ServicerContext) -> float | None:
@@ -131,11 +143,15 @@ def _give_back(error: Any, context: grpc.ServicerContext) -> NoReturn:
 
 
 def _unavailable(context: grpc.ServicerContext, message: str) -> NoReturn:
+    _end(context, ApiError(Reason.UNAVAILABLE, message))
+
+
+def _end(context: grpc.ServicerContext, error: ApiError) -> NoReturn:
     """End a call that the other server did not end, with a request id of its own: nobody else gave it one."""
     request_id = uuid.uuid4().hex
-    status = status_of(ApiError(Reason.UNAVAILABLE, message), request_id, native)
+    status = status_of(error, request_id, native)
     context.set_trailing_metadata(
         (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", request_id))
     )
-    _log.warning("a call was not forwarded", extra={"airspace": {"request_id": request_id, "reason": message}})
+    _log.warning("a call was not forwarded", extra={"airspace": {"request_id": request_id, "reason": error.message}})
     context.abort(grpc_code(status), status.message)

@@ -76,7 +76,7 @@ class Exchange:
 
     method: Method
     guards: Guards
-    payload: bytes
+    receive: Callable[[], bytes]
     metadata: Mapping[str, str | bytes]
     active: Callable[[], bool]
     request_id: str = field(default_factory=lambda: f"{random.getrandbits(128):032x}")
@@ -202,9 +202,9 @@ def authenticate(exchange: Exchange) -> None:
 
 
 def decode(exchange: Exchange) -> None:
-    """Read the request's bytes."""
+    """Wait for the request's bytes and read them."""
     try:
-        exchange.request = exchange.method.request.FromString(exchange.payload)
+        exchange.request = exchange.method.request.FromString(exchange.receive())
     except DecodeError:
         name = exchange.method.request.DESCRIPTOR.full_name
         raise ApiError(Reason.MALFORMED_MESSAGE, f"the bytes are no {name}", {"message": name}) from None

@@ -17,9 +17,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from airspace_server.access.call import Call
-from airspace_server.access.rules import Rule, method_path
+from airspace_server.access.rules import Guard, Rule, method_path
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.rpc.interceptors import Exchange, Guards, Handler, Method, Stopped, answer, stop, stream
+from airspace_server.rpc.receiving import Receiver, open_threads, open_to_anyone
 from airspace_server.rpc.status import Translate
 from airspace_server.rpc.validation import Validator
 
@@ -94,23 +95,33 @@ Handlers = Mapping[str, dict[str, "grpc.RpcMethodHandler[bytes, bytes]"]]
 
 def handlers(methods: Iterable[Method], guards: Guards) -> Handlers:
     """Make grpc's handlers of methods."""
+    receiver, public = Receiver(), open_threads()
     made: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = {}
     for method in methods:
         service, name = method.path[1:].split("/")
-        behaviour = _stream_behaviour(method, guards) if method.streams else _unary_behaviour(method, guards)
-        make: Any = grpc.unary_stream_rpc_method_handler if method.streams else grpc.unary_unary_rpc_method_handler
+        behaviour: Any = (_stream_behaviour if method.streams else _unary_behaviour)(method, guards, receiver)
+        if method.rule.guard is Guard.PUBLIC:
+            behaviour = open_to_anyone(behaviour, public)
+        make: Any = grpc.stream_stream_rpc_method_handler if method.streams else grpc.stream_unary_rpc_method_handler
         made.setdefault(service, {})[name] = make(behaviour)
     return made
 
 
-def _exchange(method: Method, guards: Guards, payload: bytes, context: grpc.ServicerContext) -> Exchange:
+Messages = Iterator[bytes]
+
+
+def _exchange(
+    method: Method, guards: Guards, receiver: Receiver, messages: Messages, context: grpc.ServicerContext
+) -> Exchange:
     metadata = {key: value for key, value in context.invocation_metadata()}  # noqa: C416 -- grpc's own tuples
-    return Exchange(method, guards, payload, metadata, context.is_active)
+    return Exchange(method, guards, lambda: receiver.message(messages, context), metadata, context.is_active)
 
 
-def _unary_behaviour(method: Method, guards: Guards) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    def behave(payload: bytes, context: grpc.ServicerContext) -> bytes:
-        exchange = _exchange(method, guards, payload, context)
+def _unary_behaviour(
+    method: Method, guards: Guards, receiver: Receiver
+) -> Callable[[Messages, grpc.ServicerContext], bytes]:
+    def behave(messages: Messages, context: grpc.ServicerContext) -> bytes:
+        exchange = _exchange(method, guards, receiver, messages, context)
         try:
             response = answer(exchange)
         except Stopped:
@@ -122,9 +133,11 @@ def _unary_behaviour(method: Method, guards: Guards) -> Callable[[bytes, grpc.Se
     return behave
 
 
-def _stream_behaviour(method: Method, guards: Guards) -> Callable[[bytes, grpc.ServicerContext], Iterator[bytes]]:
-    def behave(payload: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        exchange = _exchange(method, guards, payload, context)
+def _stream_behaviour(
+    method: Method, guards: Guards, receiver: Receiver
+) -> Callable[[Messages, grpc.ServicerContext], Iterator[bytes]]:
+    def behave(messages: Messages, context: grpc.ServicerContext) -> Iterator[bytes]:
+        exchange = _exchange(method, guards, receiver, messages, context)
         try:
             yield from stream(exchange)
         except Stopped:
@@ -156,6 +169,9 @@ class Listener:
         self._health = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=futures.ThreadPoolExecutor(2, "health")
         )
+        public = open_threads()
+        open_to_anyone(health.HealthServicer.Check, public)
+        open_to_anyone(reflection.ReflectionServicer.ServerReflectionInfo, public)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
