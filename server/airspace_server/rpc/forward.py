@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import grpc
 
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.rpc.interceptors import Method
+from airspace_server.rpc.interceptors import Method, given_request_id
 from airspace_server.rpc.receiving import Receiver
 from airspace_server.rpc.server import MAX_MESSAGE, Handlers
 from airspace_server.rpc.status import grpc_code, native, status_of
@@ -147,8 +147,8 @@ def _unavailable(context: grpc.ServicerContext, message: str) -> NoReturn:
 
 
 def _end(context: grpc.ServicerContext, error: ApiError) -> NoReturn:
-    """End a call that the other server did not end, with a request id of its own: nobody else gave it one."""
-    request_id = uuid.uuid4().hex
+    """End a call that the other server did not end, with the caller's request id or one of its own."""
+    request_id = given_request_id(dict(context.invocation_metadata() or ())) or uuid.uuid4().hex
     status = status_of(error, request_id, native)
     context.set_trailing_metadata(
         (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", request_id))

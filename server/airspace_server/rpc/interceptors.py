@@ -134,15 +134,19 @@ def telemetry(exchange: Exchange) -> Iterator[None]:
         _duration.record((time.perf_counter() - started) * 1000, {"rpc.method": exchange.method.path, "code": code})
 
 
+def given_request_id(metadata: Mapping[str, str | bytes]) -> str | None:
+    """Return the request id that the caller gave its call, if it is a good one."""
+    given = metadata.get("x-request-id")
+    return given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else None
+
+
 @contextlib.contextmanager
 def log(exchange: Exchange) -> Iterator[None]:
     """Take over the caller's request id if it has a good one, and write one line about the call when it ends.
 
     The line says who called what where and how it ended; never what was in the request or the answer.
     """
-    given = exchange.metadata.get("x-request-id")
-    if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
-        exchange.request_id = given
+    exchange.request_id = given_request_id(exchange.metadata) or exchange.request_id
     started = time.perf_counter()
     try:
         yield
