@@ -1,4 +1,4 @@
-"""Logs as JSON lines on stderr, and traces where an OTLP collector is named."""
+"""Logs as JSON lines on stderr; traces and metrics where an OTLP collector is named."""
 
 import json
 import logging
@@ -9,8 +9,11 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -87,7 +90,7 @@ class Batches(logging.Handler):
 
 
 def start(process: str) -> None:
-    """Begin to log, and to trace if OTEL_EXPORTER_OTLP_ENDPOINT or its form for traces is set. Once a process."""
+    """Begin to log; to trace and to count too where OTEL_EXPORTER_OTLP_ENDPOINT names a collector. Once a process."""
     handler = Batches(sys.stderr)
     handler.setFormatter(JsonLines())
     # No line says which source line or thread it comes from: Python's logging HOWTO has this under "Optimization".
@@ -97,7 +100,16 @@ def start(process: str) -> None:
     # httpx and alembic report every step at INFO; uvicorn's access log would hold signed URLs, which are secrets.
     for noisy in ("httpx", "httpcore", "alembic", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
-        provider = TracerProvider(resource=Resource.create({"service.name": f"airspace-{process}"}))
+    resource = Resource.create({"service.name": f"airspace-{process}"})
+    if _exported("TRACES"):
+        provider = TracerProvider(resource=resource)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         trace.set_tracer_provider(provider)
+    if _exported("METRICS"):
+        reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+        metrics.set_meter_provider(MeterProvider([reader], resource))
+
+
+def _exported(signal: str) -> bool:
+    """Tell whether OpenTelemetry's own variables name a collector for a signal."""
+    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", f"{signal}_ENDPOINT"))
