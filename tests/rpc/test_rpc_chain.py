@@ -26,8 +26,7 @@ from airspace_server.core.errors import CODES, ApiError, Reason
 from airspace_server.core.scope import Scope
 from airspace_server.observability import JsonLines
 from airspace_server.rpc import interceptors
-from airspace_server.rpc.interceptors import AROUND, BEFORE
-from airspace_server.rpc.server import MAX_MESSAGE
+from airspace_server.rpc.interceptors import AROUND, BEFORE, MAX_MESSAGE
 
 SCOPE = Scope("ours", "development")
 GET, WATCH, CREATE = f"{PROJECT}/GetProject", f"{EXECUTIONS}/WatchExecution", f"{PROJECT}/CreateProject"
@@ -268,6 +267,15 @@ def test_a_message_that_is_too_large_is_refused_and_the_connection_lives_on(door
     assert admin(CREATE, b"x" * (MAX_MESSAGE + 1)).code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert admin(f"{DATA}/GetData", b"x" * (MAX_MESSAGE + 1)).code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert admin(GET, get()).reason == "NOT_IMPLEMENTED"
+
+
+def test_an_answer_that_no_client_would_accept_is_an_error_that_says_so(server: Airspace):
+    def handler(_request, _call):
+        return project_pb.GetProjectResponse(project=project_pb.Project(description="x" * MAX_MESSAGE))
+
+    with server.served(server.with_door(GET, handler)) as caller:
+        answer = caller("viewer")(GET, get())
+    assert (answer.code, answer.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_LARGE")
 
 
 def test_no_answer_is_ever_unknown_when_calls_fail_at_once(server: Airspace):

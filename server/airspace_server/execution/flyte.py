@@ -1,7 +1,6 @@
 """Flyte's front door of the execution wing: the methods of flyteidl's services about executions and their data.
 
-The use cases are those of the native front door. What clients rely on is in the comments where it is not plain: which
-fields must be unset, which must be there, and what an answer's shape makes flytekit do.
+The use cases are those of the native front door; what the answers look like is in flyte_messages.
 """
 
 import re
@@ -14,25 +13,19 @@ from flyteidl.admin import (
     node_execution_pb2,
     task_execution_pb2,
 )
-from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 from flyteidl.service import dataproxy_pb2
-from google.protobuf.duration_pb2 import Duration
 from sqlalchemy import Row, bindparam, select
 
 from airspace_server.access.call import Call
-from airspace_server.access.messages import timestamp
 from airspace_server.core import names
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.execution import (
     ENDED_EXECUTION,
     AttemptPhase,
-    ErrorKind,
-    ExecutionError,
-    ExecutionPhase,
-    NodePhase,
 )
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.execution.flyte_messages import attempt_message, execution_message, literal_map, node_message
 from airspace_server.execution.launch import Launch, Launcher, LaunchPlanRef, TaskRef
 from airspace_server.execution.store import (
     ATTEMPTS,
@@ -42,38 +35,18 @@ from airspace_server.execution.store import (
     NODES,
     Execution,
     Executions,
-    error_of,
     from_row,
 )
 from airspace_server.flyte.identifiers import (
     entity_id,
     execution_id,
     execution_identifier,
-    identifier,
     require_domain,
 )
 from airspace_server.flyte.listing import Field, Listing, coded, fetch, microseconds, whole
 from airspace_server.storage.database import Database, scoped
 from airspace_server.storage.paging import Pager
 
-_PHASES: Final[Mapping[ExecutionPhase, Any]] = {
-    phase: core_execution_pb2.WorkflowExecution.Phase.Value(phase.value) for phase in ExecutionPhase
-}
-_NODE_PHASES: Final[Mapping[NodePhase, Any]] = {
-    phase: core_execution_pb2.NodeExecution.Phase.Value(phase.value) for phase in NodePhase
-}
-_ATTEMPT_PHASES: Final[Mapping[AttemptPhase, Any]] = {
-    AttemptPhase.RUNNING: core_execution_pb2.TaskExecution.RUNNING,
-    AttemptPhase.SUCCEEDED: core_execution_pb2.TaskExecution.SUCCEEDED,
-    AttemptPhase.FAILED: core_execution_pb2.TaskExecution.FAILED,
-    AttemptPhase.ABORTED: core_execution_pb2.TaskExecution.ABORTED,
-    AttemptPhase.TIMED_OUT: core_execution_pb2.TaskExecution.FAILED,  # Flyte's attempts know no timeout
-    AttemptPhase.LOST: core_execution_pb2.TaskExecution.FAILED,
-}
-_KINDS: Final = {
-    ErrorKind.USER: core_execution_pb2.ExecutionError.USER,
-    ErrorKind.SYSTEM: core_execution_pb2.ExecutionError.SYSTEM,
-}
 _STATES: Final = {"0": "ACTIVE", "1": "ARCHIVED", "EXECUTION_ACTIVE": "ACTIVE", "EXECUTION_ARCHIVED": "ARCHIVED"}
 MAX_CAUSE: Final = 1024
 """Longest cause of a termination, in characters; our own contract says the same."""
@@ -251,7 +224,7 @@ class ExecutionFlyte:
 
     def GetExecution(self, request: execution_pb2.WorkflowExecutionGetRequest, _call: Call) -> execution_pb2.Execution:
         """Return an execution."""
-        return _execution(self._executions.get(self._id(request.id)))
+        return execution_message(self._executions.get(self._id(request.id)))
 
     def UpdateExecution(
         self, request: execution_pb2.ExecutionUpdateRequest, _call: Call
@@ -268,7 +241,7 @@ class ExecutionFlyte:
         """Return inputs and outputs in full; there are no URLs, since they are stored with the execution."""
         data = self._executions.data(self._id(request.id))
         return execution_pb2.WorkflowExecutionGetDataResponse(
-            full_inputs=_literals(data.inputs), full_outputs=_literals(data.outputs)
+            full_inputs=literal_map(data.inputs), full_outputs=literal_map(data.outputs)
         )
 
     def ListExecutions(self, request: common_pb2.ResourceListRequest, _call: Call) -> execution_pb2.ExecutionList:
@@ -289,7 +262,7 @@ class ExecutionFlyte:
                 filters=request.filters,
                 sort_by=request.sort_by,
             )
-        executions = [_execution(from_row(row)) for row in rows]
+        executions = [execution_message(from_row(row)) for row in rows]
         for execution in executions:
             if execution.closure.WhichOneof("output_result") == "error":
                 execution.closure.error.message = execution.closure.error.message[:_LISTED_ERROR]
@@ -333,14 +306,16 @@ class ExecutionFlyte:
                 own_name=execution.name,
                 parent=request.unique_parent_id,
             )
-        return node_execution_pb2.NodeExecutionList(node_executions=[_node(found.id, row) for row in rows], token=token)
+        return node_execution_pb2.NodeExecutionList(
+            node_executions=[node_message(found.id, row) for row in rows], token=token
+        )
 
     def GetNodeExecution(
         self, request: node_execution_pb2.NodeExecutionGetRequest, _call: Call
     ) -> node_execution_pb2.NodeExecution:
         """Return a node."""
         execution, node = self._node_id(request.id, "id")
-        return _node(execution, self._executions.node(execution, node))
+        return node_message(execution, self._executions.node(execution, node))
 
     def GetNodeExecutionData(
         self, request: node_execution_pb2.NodeExecutionGetDataRequest, _call: Call
@@ -349,7 +324,7 @@ class ExecutionFlyte:
         execution, node = self._node_id(request.id, "id")
         row = self._executions.node_data(execution, node)
         return node_execution_pb2.NodeExecutionGetDataResponse(
-            full_inputs=_literals(row.inputs), full_outputs=_literals(row.outputs)
+            full_inputs=literal_map(row.inputs), full_outputs=literal_map(row.outputs)
         )
 
     # --- attempts
@@ -380,7 +355,7 @@ class ExecutionFlyte:
                 node=node,
             )
         return task_execution_pb2.TaskExecutionList(
-            task_executions=[_attempt(execution, owner, row) for row in rows], token=token
+            task_executions=[attempt_message(execution, owner, row) for row in rows], token=token
         )
 
     def GetTaskExecution(
@@ -388,7 +363,7 @@ class ExecutionFlyte:
     ) -> task_execution_pb2.TaskExecution:
         """Return one attempt."""
         execution, owner, row = self._of_attempt(request.id)
-        return _attempt(execution, owner, row)
+        return attempt_message(execution, owner, row)
 
     def GetTaskExecutionData(
         self, request: task_execution_pb2.TaskExecutionGetDataRequest, _call: Call
@@ -401,7 +376,7 @@ class ExecutionFlyte:
         data = self._executions.node_data(execution, owner.node_id)
         succeeded = AttemptPhase(row.phase) is AttemptPhase.SUCCEEDED
         return task_execution_pb2.TaskExecutionGetDataResponse(
-            full_inputs=_literals(data.inputs), full_outputs=_literals(data.outputs if succeeded else None)
+            full_inputs=literal_map(data.inputs), full_outputs=literal_map(data.outputs if succeeded else None)
         )
 
     def _of_attempt(self, id_: identifier_pb2.TaskExecutionIdentifier) -> tuple[ExecutionId, Row[Any], Row[Any]]:
@@ -431,7 +406,7 @@ class ExecutionFlyte:
         if parts["attempt"]:
             self._executions.attempt(execution, parts["node"], int(parts["attempt"]))
         data = self._executions.node_data(execution, parts["node"])
-        literals = _literals(data.inputs if parts["part"] == "i" else data.outputs)
+        literals = literal_map(data.inputs if parts["part"] == "i" else data.outputs)
         if not parts["name"]:
             return dataproxy_pb2.GetDataResponse(literal_map=literals)
         if parts["name"] not in literals.literals:
@@ -464,85 +439,8 @@ def _created(execution: ExecutionId) -> execution_pb2.ExecutionCreateResponse:
     return execution_pb2.ExecutionCreateResponse(id=execution_identifier(execution))
 
 
-def _literals(serialized: bytes | None) -> literals_pb2.LiteralMap:
-    return literals_pb2.LiteralMap() if serialized is None else literals_pb2.LiteralMap.FromString(serialized)
-
-
-def _error(error: ExecutionError) -> core_execution_pb2.ExecutionError:
-    return core_execution_pb2.ExecutionError(code=error.code, message=error.message, kind=_KINDS[error.kind])
-
-
-def _duration(started_at: int | None, ended_at: int | None) -> Duration:
-    duration = Duration()
-    if started_at is not None and ended_at is not None:
-        duration.FromMicroseconds(ended_at - started_at)
-    return duration
-
-
 def _ran(execution: Execution) -> EntityId:
     """Return the task that an execution without a launch plan runs; the table's check holds that there is one."""
     if execution.task is None:
         raise RuntimeError(f"{execution.id} runs neither a launch plan nor a task")
     return execution.task
-
-
-def _execution(execution: Execution) -> execution_pb2.Execution:
-    message = execution_pb2.Execution(
-        id=execution_identifier(execution.id), spec=execution_pb2.ExecutionSpec.FromString(execution.spec)
-    )
-    closure = message.closure
-    closure.phase = _PHASES[execution.phase]
-    closure.created_at.CopyFrom(timestamp(execution.created_at))
-    closure.updated_at.CopyFrom(timestamp(execution.updated_at))
-    closure.started_at.CopyFrom(timestamp(execution.started_at or execution.created_at))
-    closure.duration.CopyFrom(_duration(execution.started_at, execution.ended_at))
-    closure.state_change_details.state = (
-        execution_pb2.EXECUTION_ARCHIVED if execution.archived else execution_pb2.EXECUTION_ACTIVE
-    )
-    if execution.workflow is not None:
-        closure.workflow_id.CopyFrom(identifier(execution.workflow, identifier_pb2.WORKFLOW))
-    # flytekit takes an error that is present, even an empty one, for failure; and closure.outputs must stay unset.
-    if execution.phase in ENDED_EXECUTION and execution.error is not None:
-        closure.error.CopyFrom(_error(execution.error))
-    elif execution.abort_principal is not None:
-        closure.abort_metadata.cause = execution.abort_cause or ""
-        closure.abort_metadata.principal = execution.abort_principal
-    return message
-
-
-def _node(execution: ExecutionId, row: Row[Any]) -> node_execution_pb2.NodeExecution:
-    message = node_execution_pb2.NodeExecution()
-    message.id.node_id = row.node_id
-    message.id.execution_id.CopyFrom(execution_identifier(execution))
-    message.metadata.spec_node_id = row.spec_node_id
-    # Only a sub-workflow's node has children to list; true on any other makes flytekit's wait fail.
-    message.metadata.is_parent_node = row.entity_kind == "WORKFLOW"
-    closure = message.closure
-    closure.phase = _NODE_PHASES[NodePhase(row.phase)]
-    closure.created_at.CopyFrom(timestamp(row.created_at))
-    closure.updated_at.CopyFrom(timestamp(row.updated_at))
-    closure.started_at.CopyFrom(timestamp(row.started_at or row.created_at))
-    closure.duration.CopyFrom(_duration(row.started_at, row.ended_at))
-    error = error_of(row)
-    if error is not None:
-        closure.error.CopyFrom(_error(error))
-    return message
-
-
-def _attempt(execution: ExecutionId, node: Row[Any], row: Row[Any]) -> task_execution_pb2.TaskExecution:
-    message = task_execution_pb2.TaskExecution()
-    task = EntityId(execution.scope, node.entity_name, node.entity_version)
-    message.id.task_id.CopyFrom(identifier(task, identifier_pb2.TASK))
-    message.id.node_execution_id.node_id = row.node_id
-    message.id.node_execution_id.execution_id.CopyFrom(execution_identifier(execution))
-    message.id.retry_attempt = row.attempt
-    closure = message.closure
-    closure.phase = _ATTEMPT_PHASES[AttemptPhase(row.phase)]
-    closure.created_at.CopyFrom(timestamp(row.created_at))
-    closure.updated_at.CopyFrom(timestamp(row.updated_at))
-    closure.started_at.CopyFrom(timestamp(row.created_at))
-    closure.duration.CopyFrom(_duration(row.created_at, row.ended_at))
-    error = error_of(row)
-    if error is not None:
-        closure.error.CopyFrom(_error(error))
-    return message

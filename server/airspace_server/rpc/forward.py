@@ -13,9 +13,9 @@ from typing import Any, Final, NoReturn
 import grpc
 
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.rpc.interceptors import Method, given_request_id
+from airspace_server.rpc.interceptors import MAX_MESSAGE, Method, given_request_id
 from airspace_server.rpc.receiving import Receiver
-from airspace_server.rpc.server import MAX_MESSAGE, Handlers
+from airspace_server.rpc.server import Handlers
 from airspace_server.rpc.status import grpc_code, native, status_of
 
 _log: Final = logging.getLogger("airspace.rpc")

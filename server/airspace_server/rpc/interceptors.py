@@ -32,6 +32,9 @@ from airspace_server.core.errors import ApiError, Reason
 from airspace_server.rpc.status import Translate, grpc_code, native, status_of
 from airspace_server.rpc.validation import Check
 
+MAX_MESSAGE: Final = 20 * 1024 * 1024
+"""Largest message in bytes, both ways: what flytekit accepts."""
+
 _log: Final = logging.getLogger("airspace.rpc")
 _tracer: Final = trace.get_tracer("airspace_server")
 _duration: Final = metrics.get_meter("airspace_server").create_histogram(
@@ -234,6 +237,18 @@ def validate(exchange: Exchange) -> None:
     exchange.method.validate(exchange.request, "")
 
 
+def encode(response: Message) -> bytes:
+    """Write an answer down. Raises TOO_LARGE for what no client would accept, which grpc would not say so clearly."""
+    encoded = response.SerializeToString()
+    if len(encoded) > MAX_MESSAGE:
+        raise ApiError(
+            Reason.TOO_LARGE,
+            f"the answer has more than {MAX_MESSAGE} bytes; a list is shorter with a smaller page",
+            {"limit": str(MAX_MESSAGE)},
+        )
+    return encoded
+
+
 def denial(missing: Need) -> ApiError:
     """Say what is missing and where. It reads the same whether or not anything is there."""
     permission, scope = missing.permission.value, str(missing.target)
@@ -254,8 +269,7 @@ def answer(exchange: Exchange) -> bytes:
     with telemetry_, log_, errors_:
         for step in BEFORE:
             step(exchange)
-        response: bytes = exchange.method.handler(exchange.request, exchange.call).SerializeToString()
-        return response
+        return encode(exchange.method.handler(exchange.request, exchange.call))
 
 
 def stream(exchange: Exchange) -> Iterator[bytes]:
@@ -265,7 +279,7 @@ def stream(exchange: Exchange) -> Iterator[bytes]:
         for step in BEFORE:
             step(exchange)
         for response in exchange.method.handler(exchange.request, exchange.call):
-            yield response.SerializeToString()
+            yield encode(response)
 
 
 def stop(exchange: Exchange, context: grpc.ServicerContext) -> None:

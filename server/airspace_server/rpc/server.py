@@ -19,13 +19,21 @@ from grpc_reflection.v1alpha import reflection
 from airspace_server.access.call import Call
 from airspace_server.access.rules import Guard, Rule, method_path
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.rpc.interceptors import Exchange, Guards, Handler, Method, Stopped, answer, stop, stream
+from airspace_server.rpc.interceptors import (
+    MAX_MESSAGE,
+    Exchange,
+    Guards,
+    Handler,
+    Method,
+    Stopped,
+    answer,
+    stop,
+    stream,
+)
 from airspace_server.rpc.receiving import Receiver, open_threads, open_to_anyone
 from airspace_server.rpc.status import Translate
 from airspace_server.rpc.validation import Validator
 
-MAX_MESSAGE: Final = 20 * 1024 * 1024
-"""Largest message in bytes, both ways: what flytekit accepts."""
 THREADS: Final = 48
 """Calls that one listener works on at once; further ones wait."""
 
