@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help env lock gen format check lint types contract imports test demo bench clean
+.PHONY: help env lock gen format check lint types contract imports test nightly demo bench clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -20,8 +20,9 @@ lock: ## solve pyproject.toml again into requirements.lock
 		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	rm -r .venv-lock
 
-gen: .venv/ready ## stubs from the contract
+gen: .venv/ready ## stubs and the table of who may call what, from the contract
 	$(BIN)/python protos/generate.py gen
+	$(BIN)/python protos/authorization.py
 
 format: .venv/ready ## code and contract, formatted
 	$(BIN)/ruff format server client tests bench examples protos && $(BIN)/ruff check --fix-only --quiet server client tests bench examples protos
@@ -39,14 +40,18 @@ types: .venv/ready
 imports: .venv/ready
 	$(BIN)/lint-imports
 
-contract: .venv/ready ## lint, format and breaking changes of the contract; generated stubs are fresh
+contract: .venv/ready ## lint, format and breaking changes of the contract; what is generated is fresh
 	$(BIN)/buf lint protos
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/buf breaking protos --against protos/released.binpb
 	$(BIN)/python protos/generate.py --check gen
+	$(BIN)/python protos/authorization.py --check
 
 test: .venv/ready ## every test
 	$(BIN)/pytest -n 2 --dist loadfile
+
+nightly: .venv/ready ## the random tests, for long: a million decisions
+	RANDOM_DECISIONS=1000000 $(BIN)/pytest --timeout 1800 tests/access/test_access_decide.py
 
 demo: .venv/ready ## the whole story on a real server; KEEP=1 leaves it running
 	$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
