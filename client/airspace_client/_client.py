@@ -11,12 +11,14 @@ from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
 from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
+from airspace.reference.v1 import reference_service_pb2, reference_service_pb2_grpc
 from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from airspace_client._access import Access
 from airspace_client._auth import StaticToken, TokenSource
 from airspace_client._config import find_config, read_config
 from airspace_client._executions import Executions
 from airspace_client._projects import Projects
+from airspace_client._references import References
 from airspace_client._registry import LaunchPlans, Tasks, Workflows
 from airspace_client._service import Service, Transport, bearer
 from airspace_client._tls import TLS, is_loopback
@@ -26,13 +28,15 @@ MAX_MESSAGE: Final = 20 * 1024 * 1024
 
 
 class AirspaceClient:
-    """A connection to an Airspace server: `projects`, `tasks`, `workflows`, `launch_plans`, `executions`, `access`.
+    """A connection to an Airspace server.
+
+    It has `projects`, `tasks`, `workflows`, `launch_plans`, `references`, `executions` and `access`.
 
     Use it in a `with` statement, or close it. It connects when it is first used, and may be used from several threads.
     Every method raises an AirspaceError; reads, and mutations that are safe to repeat, were repeated before that.
 
-    The raw stubs are there too, as `project_service`, `registry_service`, `launch_plan_service`, `execution_service`
-    and `access_service`; give their calls `metadata=client.metadata()`.
+    The raw stubs are there too, as `project_service`, `registry_service`, `launch_plan_service`, `reference_service`,
+    `execution_service` and `access_service`; give their calls `metadata=client.metadata()`.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -54,6 +58,11 @@ class AirspaceClient:
             launch_plan_service_pb2.DESCRIPTOR.services_by_name["LaunchPlanService"],
             launch_plan_service_pb2_grpc.LaunchPlanServiceStub,
         )
+        reference = Service(
+            transport,
+            reference_service_pb2.DESCRIPTOR.services_by_name["ReferenceService"],
+            reference_service_pb2_grpc.ReferenceServiceStub,
+        )
         execution = Service(
             transport,
             execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"],
@@ -68,11 +77,13 @@ class AirspaceClient:
         self.tasks = Tasks(registry)
         self.workflows = Workflows(registry)
         self.launch_plans = LaunchPlans(launch_plan)
+        self.references = References(reference)
         self.executions = Executions(execution)
         self.access = Access(access)
         self.project_service = project.stub
         self.registry_service = registry.stub
         self.launch_plan_service = launch_plan.stub
+        self.reference_service = reference.stub
         self.execution_service = execution.stub
         self.access_service = access.stub
 

@@ -32,6 +32,16 @@ class LaunchPlanState(StrEnum):
     """A state that is newer than this client."""
 
 
+class EntityKind(StrEnum):
+    """What can be registered."""
+
+    TASK = "TASK"
+    WORKFLOW = "WORKFLOW"
+    LAUNCH_PLAN = "LAUNCH_PLAN"
+    UNKNOWN = "UNKNOWN"
+    """A kind that is newer than this client."""
+
+
 class ExecutionPhase(StrEnum):
     """Where an execution is in its life."""
 
@@ -261,6 +271,31 @@ class Binding:
     domain: str
     creator: str
     create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """That a scope lets the project `consumer` refer to a name of its own in every version; "*" is every name."""
+
+    project: str
+    domain: str
+    kind: EntityKind
+    name: str
+    consumer: str
+    creator: str
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """A version of a workflow or launch plan that refers to something; `uses_version` is the version of that."""
+
+    project: str
+    domain: str
+    kind: EntityKind
+    name: str
+    version: str
+    uses_version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
@@ -16,17 +16,21 @@ from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.options.v1 import options_pb2
 from airspace.project.v1 import project_service_pb2 as project_pb
+from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1.identifiers_pb2 import Scope
 from airspace_client._errors import InvalidArgument
 from airspace_client._model import (
     Binding,
     Data,
+    Dependent,
     Domain,
+    EntityKind,
     ErrorKind,
     Execution,
     ExecutionError,
     ExecutionPhase,
+    Export,
     Identity,
     LaunchPlan,
     LaunchPlanState,
@@ -339,6 +343,39 @@ def binding(message: access_pb.Binding) -> Binding:
         domain=message.pattern.domain,
         creator=message.creator,
         create_time=_moment(message.create_time),
+    )
+
+
+def entity_kind(kind: EntityKind) -> Any:
+    """Return the contract's number of a kind. Raises InvalidArgument for UNKNOWN."""
+    try:
+        return reference_pb.EntityKind.Value(f"ENTITY_KIND_{kind}")
+    except ValueError:
+        raise InvalidArgument(f"{kind} is not a kind that can be asked for", field="kind") from None
+
+
+def export(message: reference_pb.Export) -> Export:
+    """Convert an export."""
+    return Export(
+        project=message.scope.project,
+        domain=message.scope.domain,
+        kind=_member(EntityKind, reference_pb.EntityKind, "ENTITY_KIND_", message.kind),
+        name=message.name,
+        consumer=message.consumer,
+        creator=message.creator,
+        create_time=_moment(message.create_time),
+    )
+
+
+def dependent(message: reference_pb.Dependent) -> Dependent:
+    """Convert a version that refers to something."""
+    return Dependent(
+        project=message.scope.project,
+        domain=message.scope.domain,
+        kind=_member(EntityKind, reference_pb.EntityKind, "ENTITY_KIND_", message.kind),
+        name=message.name,
+        version=message.version,
+        uses_version=message.uses_version,
     )
 
 

@@ -15,6 +15,7 @@ from airspace.access.v1 import access_service_pb2
 from airspace.execution.v1 import execution_service_pb2
 from airspace.launchplan.v1 import launch_plan_service_pb2
 from airspace.project.v1 import project_service_pb2
+from airspace.reference.v1 import reference_service_pb2
 from airspace.registry.v1 import registry_service_pb2
 from airspace_server.access import http as token_http
 from airspace_server.access import keys
@@ -28,6 +29,8 @@ from airspace_server.access.store import PolicyStore
 from airspace_server.admin.flyte import AdminFlyte
 from airspace_server.admin.launch_plans import LaunchPlans
 from airspace_server.admin.project_service import ProjectService
+from airspace_server.admin.reference_service import ReferenceService
+from airspace_server.admin.references import References
 from airspace_server.admin.registry import Registry
 from airspace_server.admin.registry_service import LaunchPlanService, RegistryService, VersionLists
 from airspace_server.artifacts import http as artifact_http
@@ -58,6 +61,7 @@ _NATIVE: Final = (
     project_service_pb2,
     registry_service_pb2,
     launch_plan_service_pb2,
+    reference_service_pb2,
     access_service_pb2,
     execution_service_pb2,
 )
@@ -104,6 +108,7 @@ class Parts:
             ProjectService(database, self.pager, clock.now, settings.domains),
             RegistryService(registry, lists),
             LaunchPlanService(launch_plans, lists),
+            ReferenceService(References(database, clock.now), self.pager),
             AccessService(database, self.policy, self.pager, clock.now),
             ExecutionService(database, launcher, executions, self.watcher, self.pager, clock.now),
         )

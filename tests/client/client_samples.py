@@ -10,16 +10,20 @@ from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.options.v1 import options_pb2
 from airspace.project.v1 import project_service_pb2 as project_pb
+from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1.identifiers_pb2 import ExecutionId, LaunchPlanId, Scope, ScopePattern, TaskId, WorkflowId
 from airspace_client import (
     Binding,
     Data,
+    Dependent,
     Domain,
+    EntityKind,
     ErrorKind,
     Execution,
     ExecutionError,
     ExecutionPhase,
+    Export,
     Identity,
     LaunchPlan,
     LaunchPlanState,
@@ -97,6 +101,15 @@ ROLE_PB = access_pb.Role(
     name="launcher", permissions=[options_pb2.PERMISSION_EXECUTION_LAUNCH, options_pb2.PERMISSION_EXECUTION_VIEW]
 )
 ROLE = Role("launcher", ("execution.launch", "execution.view"), built_in=False)
+EXPORT_PB = reference_pb.Export(
+    scope=SCOPE, kind=reference_pb.ENTITY_KIND_TASK, name="w.fit", consumer="ads", creator="user:root", create_time=NOON
+)
+EXPORT = Export(P, D, EntityKind.TASK, "w.fit", "ads", "user:root", NOON)
+DEPENDENT_PB = reference_pb.Dependent(
+    scope=Scope(project="ads", domain=D), kind=reference_pb.ENTITY_KIND_LAUNCH_PLAN, name="lp", version="v2",
+    uses_version="v1",
+)  # fmt: skip
+DEPENDENT = Dependent("ads", D, EntityKind.LAUNCH_PLAN, "lp", "v2", "v1")
 IDENTITY = Identity("user:ada", ("ml",), (BINDING,))
 ACCOUNT = ServiceAccount("ci", "hunter2")
 DOMAINS = (Domain("development", "Development"), Domain("production", "Production"))
@@ -321,6 +334,32 @@ CASES = {
         lambda c: c.access.create_service_account("ci"),
         access_pb.CreateServiceAccountRequest(name="ci"),
         ACCOUNT,
+    ),
+    "CreateExport": (
+        reference_pb.CreateExportResponse(export=EXPORT_PB),
+        lambda c: c.references.create_export(P, D, EntityKind.TASK, "w.fit", consumer="ads"),
+        reference_pb.CreateExportRequest(scope=SCOPE, kind=reference_pb.ENTITY_KIND_TASK, name="w.fit", consumer="ads"),
+        EXPORT,
+    ),
+    "ListExports": (
+        reference_pb.ListExportsResponse(exports=[EXPORT_PB]),
+        lambda c: list(c.references.list_exports(P, D)),
+        reference_pb.ListExportsRequest(scope=SCOPE, page_size=200),
+        [EXPORT],
+    ),
+    "DeleteExport": (
+        reference_pb.DeleteExportResponse(),
+        lambda c: c.references.delete_export(P, D, EntityKind.TASK, "w.fit", consumer="ads"),
+        reference_pb.DeleteExportRequest(scope=SCOPE, kind=reference_pb.ENTITY_KIND_TASK, name="w.fit", consumer="ads"),
+        None,
+    ),
+    "ListDependents": (
+        reference_pb.ListDependentsResponse(dependents=[DEPENDENT_PB]),
+        lambda c: list(c.references.dependents(P, D, EntityKind.TASK, "w.fit", version="v1")),
+        reference_pb.ListDependentsRequest(
+            scope=SCOPE, kind=reference_pb.ENTITY_KIND_TASK, name="w.fit", version="v1", page_size=200
+        ),
+        [DEPENDENT],
     ),
 }
 

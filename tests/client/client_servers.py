@@ -21,6 +21,7 @@ from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
 from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
+from airspace.reference.v1 import reference_service_pb2, reference_service_pb2_grpc
 from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 
 SERVICES = [
@@ -28,6 +29,7 @@ SERVICES = [
     (execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"], execution_service_pb2_grpc),
     (launch_plan_service_pb2.DESCRIPTOR.services_by_name["LaunchPlanService"], launch_plan_service_pb2_grpc),
     (project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"], project_service_pb2_grpc),
+    (reference_service_pb2.DESCRIPTOR.services_by_name["ReferenceService"], reference_service_pb2_grpc),
     (registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"], registry_service_pb2_grpc),
 ]
 RPCS = {method.name: method for service, _ in SERVICES for method in service.methods}

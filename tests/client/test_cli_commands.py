@@ -10,8 +10,10 @@ from click.testing import CliRunner, Result
 from client_samples import (
     BINDING_PB,
     CASES,
+    DEPENDENT_PB,
     EXECUTION_ID,
     EXECUTION_PB,
+    EXPORT_PB,
     LAUNCH_PLAN_ID,
     LAUNCH_PLAN_PB,
     NODE_PB,
@@ -30,6 +32,7 @@ from airspace.access.v1 import access_service_pb2 as access_pb
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.project.v1 import project_service_pb2 as project_pb
+from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace_client import _errors
 from airspace_client.cli import main as main_module
@@ -412,6 +415,22 @@ def test_launching_can_be_watched(form: str, first: str, run: Run, server: Scrip
     lines = run("-o", form, "executions", "launch", *IN, "w.nightly", "--watch", status=1).stdout.splitlines()
     assert lines[0].startswith(first)
     assert len(lines) == 3
+
+
+def test_exports_and_dependents_are_tables(run: Run, server: ScriptedServer) -> None:
+    server.script("ListExports", reference_pb.ListExportsResponse(exports=[EXPORT_PB]))
+    server.script("ListDependents", reference_pb.ListDependentsResponse(dependents=[DEPENDENT_PB]))
+    assert rows(run("exports", "list", *IN))[1][:3] == ["TASK", "w.fit", "ads"]
+    assert rows(run("dependents", *IN, "task", "w.fit"))[1] == ["ads", D, "LAUNCH_PLAN", "lp", "v2", "v1"]
+
+
+def test_an_export_is_created_and_taken_back(run: Run, server: ScriptedServer) -> None:
+    server.script("CreateExport", reference_pb.CreateExportResponse(export=EXPORT_PB))
+    server.script("DeleteExport", reference_pb.DeleteExportResponse())
+    run("exports", "create", *IN, "launch-plan", "*", "--to", "ads")
+    run("exports", "delete", *IN, "launch-plan", "*", "--to", "ads")
+    for call in server.calls[-2:]:
+        assert (call.request.kind, call.request.name, call.request.consumer) == (3, "*", "ads")
 
 
 def test_nodes_and_roles_are_tables(run: Run, server: ScriptedServer) -> None:

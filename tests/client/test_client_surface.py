@@ -8,9 +8,9 @@ def test_the_public_names_are_these() -> None:
     assert airspace_client.__all__ == sorted(airspace_client.__all__, key=lambda name: (not name.isupper(), name))
     assert set(airspace_client.__all__) == {
         "TLS", "Aborted", "AirspaceClient", "AirspaceError", "AlreadyExists", "Binding", "ClientCredentials",
-        "CommandToken", "ConfigError", "Data", "DeadlineExceeded", "Domain", "ErrorKind", "Execution",
-        "ExecutionError", "ExecutionHandle", "ExecutionPhase", "FailedPrecondition", "Identity", "InternalError",
-        "InvalidArgument", "LaunchPlan", "LaunchPlanState", "NodeExecution", "NodePhase", "NotFound",
+        "CommandToken", "ConfigError", "Data", "DeadlineExceeded", "Dependent", "Domain", "EntityKind", "ErrorKind",
+        "Execution", "ExecutionError", "ExecutionHandle", "ExecutionPhase", "Export", "FailedPrecondition", "Identity",
+        "InternalError", "InvalidArgument", "LaunchPlan", "LaunchPlanState", "NodeExecution", "NodePhase", "NotFound",
         "PermissionDenied", "Project", "ProjectState", "Reason", "Registered", "ResourceExhausted", "Role",
         "ServiceAccount", "StaticToken", "Task", "Token", "TokenSource", "Transition", "Unauthenticated",
         "Unavailable", "Unimplemented", "Workflow",
@@ -26,13 +26,15 @@ def public(thing: object) -> set[str]:
 def test_the_public_methods_are_these() -> None:
     with airspace_client.AirspaceClient.connect("127.0.0.1:1") as client:
         assert public(client) == {
-            "projects", "tasks", "workflows", "launch_plans", "executions", "access",
-            "project_service", "registry_service", "launch_plan_service", "execution_service", "access_service",
+            "projects", "tasks", "workflows", "launch_plans", "references", "executions", "access",
+            "project_service", "registry_service", "launch_plan_service", "reference_service",
+            "execution_service", "access_service",
             "connect", "from_config", "close", "metadata", "target", "credentials",
         }  # fmt: skip
         assert public(client.projects) == {"list", "get", "create", "update", "archive", "restore", "list_domains"}
         assert public(client.tasks) == public(client.workflows) == {"register", "get", "list"}
         assert public(client.launch_plans) == {"register", "get", "get_active", "list", "activate", "deactivate"}
+        assert public(client.references) == {"create_export", "list_exports", "delete_export", "dependents"}
         assert public(client.executions) == {"launch", "handle", "get", "list"}
         assert public(client.executions.handle("p", "d", "n")) == {
             "project", "domain", "name", "launched",

@@ -151,6 +151,7 @@ def launch(
         flow = {"short_description": "", "interface": b"", "closure": compiled.SerializeToString()}
         tx.insert(table(WorkflowRow), {**entity, **flow})
         plan = {"workflow_name": name, "workflow_version": VERSION, "state": "INACTIVE", "schedule": ""}
+        plan["workflow_project"] = scope.project
         tx.insert(table(LaunchPlanRow), {**entity, **plan, "spec": b"", "closure": b"", "updated_at": 1})
         tx.insert(
             table(ExecutionRow),
@@ -158,6 +159,7 @@ def launch(
                 "name": name,
                 "launch_plan_name": name,
                 "launch_plan_version": VERSION,
+                "workflow_project": scope.project,
                 "workflow_name": name,
                 "workflow_version": VERSION,
                 "phase": "QUEUED",

@@ -88,6 +88,7 @@ def node(
         "spec_node_id": node_id.rpartition("-")[2] if parent else node_id,
         "parent_id": parent,
         "entity_kind": "WORKFLOW" if workflow else "TASK",
+        "entity_project": id_.scope.project,
         "entity_name": entity,
         "entity_version": "v1",
         "phase": phase,

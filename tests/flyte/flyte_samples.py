@@ -29,7 +29,7 @@ from flytekit.tools.translator import get_serializable
 from flytekit.types.error.error import FlyteError
 from flytekit.types.file import FlyteFile
 
-from airspace_server.core.scope import EntityId, Scope
+from airspace_server.core.scope import EntityId, EntityKind, Scope
 from airspace_server.flyte.compiler import compile_launch_plan, compile_task, compile_workflow, references
 from airspace_server.flyte.identifiers import entity_id
 
@@ -255,11 +255,12 @@ def launch_plan(entity) -> launch_plan_pb2.LaunchPlan:
 
 
 def library(entity):
-    """Return the compiled tasks and launch plans that a workflow refers to."""
+    """Return the compiled tasks and launch plans that a workflow refers to, and no workflow of another project."""
     spec, tasks = serialize(entity)
     found = references(id_of(entity), spec)
-    compiled = {task: compile_task(task, tasks[task]).compiled_task for task in found.tasks}
-    return compiled, {each: launch_plan(chain_lp) for each in found.launch_plans}
+    own_tasks = [used.id for used in found if used.kind is EntityKind.TASK]
+    plans = {used.id: launch_plan(chain_lp) for used in found if used.kind is EntityKind.LAUNCH_PLAN}
+    return {task: compile_task(task, tasks[task]).compiled_task for task in own_tasks}, plans, {}
 
 
 def compiled(entity):

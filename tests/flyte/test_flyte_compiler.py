@@ -11,7 +11,7 @@ from flytekit.models.launch_plan import LaunchPlanSpec
 from flytekit.remote.entities import FlyteLaunchPlan, FlyteWorkflow
 
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.core.scope import EntityId
+from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.flyte.compiler import compile_launch_plan, compile_task, compile_workflow, references
 from airspace_server.flyte.digest import digest
 from airspace_server.flyte.identifiers import identifier
@@ -59,13 +59,15 @@ def test_a_closure_holds_the_tasks_of_sub_workflows_too_and_each_one_once():
 
 def test_references_are_found_in_branches_maps_and_failure_nodes():
     def tasks(entity):
-        return {task.name for task in references(id_of(entity), workflow_spec(entity)).tasks}
+        return {
+            used.id.name for used in references(id_of(entity), workflow_spec(entity)) if used.kind is EntityKind.TASK
+        }
 
     assert tasks(samples.choice) == {samples.double.name, samples.add.name}
     assert tasks(samples.guarded) == {samples.double.name, samples.cleanup.name}
     assert any("map_add" in task for task in tasks(samples.mapped))
     found = references(id_of(samples.launching), workflow_spec(samples.launching))
-    assert found.launch_plans == {named("samples.chain_lp")}
+    assert Reference(EntityKind.LAUNCH_PLAN, named("samples.chain_lp")) in found
 
 
 def test_connections_say_who_waits_for_whom():
@@ -144,7 +146,7 @@ def test_node_ids_are_unique():
 
 def test_an_unregistered_task_is_named_with_its_node():
     spec = workflow_spec(samples.chain)
-    error = refused(lambda: compile_workflow(id_of(samples.chain), spec, {}, {}), Reason.WORKFLOW_INVALID)
+    error = refused(lambda: compile_workflow(id_of(samples.chain), spec, {}, {}, {}), Reason.WORKFLOW_INVALID)
     assert error.metadata["node"] == "n0"
     assert samples.double.name in error.message
 
@@ -152,7 +154,7 @@ def test_an_unregistered_task_is_named_with_its_node():
 def test_an_unregistered_launch_plan_is_named_with_its_node():
     spec = workflow_spec(samples.launching)
     error = refused(
-        lambda: compile_workflow(id_of(samples.launching), spec, library(samples.launching)[0], {}),
+        lambda: compile_workflow(id_of(samples.launching), spec, library(samples.launching)[0], {}, {}),
         Reason.WORKFLOW_INVALID,
     )
     assert "samples.chain_lp" in error.message
@@ -228,7 +230,7 @@ def test_a_binding_must_be_of_the_variables_type():
     spec = workflow_spec(samples.fan)
     output(spec)
     tasks = library(samples.fan)[0] | library(samples.typed)[0]
-    error = refused(lambda: compile_workflow(id_of(samples.fan), spec, tasks, {}), Reason.WORKFLOW_INVALID)
+    error = refused(lambda: compile_workflow(id_of(samples.fan), spec, tasks, {}, {}), Reason.WORKFLOW_INVALID)
     assert error.message.endswith("must be integer, and output n0.o0 is struct")
 
 
@@ -327,7 +329,7 @@ def test_an_output_that_not_every_branch_gives_cannot_be_taken():
     spec = workflow_spec(samples.choice)
     change(spec)
     tasks = library(samples.choice)[0] | library(samples.guarded)[0]
-    error = refused(lambda: compile_workflow(id_of(samples.choice), spec, tasks, {}), Reason.WORKFLOW_INVALID)
+    error = refused(lambda: compile_workflow(id_of(samples.choice), spec, tasks, {}, {}), Reason.WORKFLOW_INVALID)
     assert "no output n2.o0" in error.message
 
 
@@ -360,28 +362,26 @@ def test_a_map_over_a_launch_plan_takes_lists():
 
 def test_a_required_input_of_a_launch_plan_node_must_be_bound_and_a_defaulted_one_need_not():
     plan = samples.launch_plan(samples.chain_lp)
-    tasks, _ = library(samples.launching)
+    tasks, _, _ = library(samples.launching)
     spec = workflow_spec(samples.launching)
     for node in spec.template.nodes:
         if node.HasField("workflow_node"):
             del node.inputs[:]
-    compile_workflow(id_of(samples.launching), spec, tasks, {named("samples.chain_lp"): plan})
+    compile_workflow(id_of(samples.launching), spec, tasks, {named("samples.chain_lp"): plan}, {})
     plan.closure.expected_inputs.parameters["x"].required = True
     error = refused(
-        lambda: compile_workflow(id_of(samples.launching), spec, tasks, {named("samples.chain_lp"): plan}),
+        lambda: compile_workflow(id_of(samples.launching), spec, tasks, {named("samples.chain_lp"): plan}, {}),
         Reason.WORKFLOW_INVALID,
     )
     assert error.metadata["variable"] == "x"
 
 
-def test_an_entity_of_another_project_is_a_foreign_reference_and_never_looked_up():
+def test_a_reference_to_another_project_is_told_with_its_place():
     spec = workflow_spec(samples.foreign)
-    error = refused(lambda: references(id_of(samples.foreign), spec), Reason.FOREIGN_REFERENCE)
-    assert error.metadata["reference"] == "other/development/theirs:v1"
-    refused(lambda: compile_workflow(id_of(samples.foreign), spec, {}, {}), Reason.FOREIGN_REFERENCE)
+    theirs = Reference(EntityKind.LAUNCH_PLAN, EntityId(Scope("other", samples.SCOPE.domain), "theirs", "v1"))
+    assert references(id_of(samples.foreign), spec) == {theirs: "spec.template.nodes[n0].workflow_node.launchplan_ref"}
 
 
-@pytest.mark.parametrize("part", ["project", "domain"])
 @pytest.mark.parametrize(
     "find",
     [
@@ -390,9 +390,9 @@ def test_an_entity_of_another_project_is_a_foreign_reference_and_never_looked_up
         lambda spec: spec.sub_workflows[0].nodes[0].task_node.reference_id,
     ],
 )
-def test_a_reference_out_of_the_scope_is_foreign_wherever_it_stands(find, part):
+def test_a_reference_into_another_domain_is_foreign_wherever_it_stands(find):
     spec = workflow_spec(samples.outer)
-    setattr(find(spec), part, "production")
+    find(spec).domain = "production"
     refused(lambda: references(id_of(samples.outer), spec), Reason.FOREIGN_REFERENCE)
 
 
@@ -579,7 +579,7 @@ def test_inputs_that_do_not_fit_the_workflow_are_refused_by_name(changes):
     assert error.metadata["input"] in ("a", "c")
 
 
-def test_a_launch_plan_binds_a_workflow_of_its_own_scope_only():
+def test_a_launch_plan_binds_a_workflow_of_its_own_domain_only():
     spec = plan()
     spec.workflow_id.domain = "production"
     assert refused(lambda: compile_plan(spec), Reason.FOREIGN_REFERENCE).metadata["reference"].startswith("vision/prod")

@@ -6,10 +6,11 @@ difference to this table.
 
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 
-PROJECT, REGISTRY, PLANS, ACCESS, EXECUTIONS = (
+PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS = (
     "/airspace.project.v1.ProjectService",
     "/airspace.registry.v1.RegistryService",
     "/airspace.launchplan.v1.LaunchPlanService",
+    "/airspace.reference.v1.ReferenceService",
     "/airspace.access.v1.AccessService",
     "/airspace.execution.v1.ExecutionService",
 )
@@ -30,6 +31,8 @@ registry.view         the scope      {REGISTRY} GetTask ListTasks GetWorkflow Li
 registry.register     the scope      {PLANS} RegisterLaunchPlan
 registry.view         the scope      {PLANS} GetLaunchPlan GetActiveLaunchPlan ListLaunchPlans
 launchplan.activate   the scope      {PLANS} ActivateLaunchPlan DeactivateLaunchPlan
+export.manage         the scope      {REFERENCES} CreateExport ListExports DeleteExport
+registry.view         the scope      {REFERENCES} ListDependents
 access.manage         everywhere     {ACCESS} CreateRole DeleteRole CreateServiceAccount
 access.manage         the scope      {ACCESS} CreateBinding DeleteBinding
 execution.launch      the scope      {EXECUTIONS} LaunchExecution

@@ -36,6 +36,8 @@ _TEXTS = {
     options_pb2.FORMAT_UUID: "123e4567-e89b-42d3-a456-426614174000",
     options_pb2.FORMAT_MEMBER: "user:ann",
     options_pb2.FORMAT_ACCOUNT: "viewer",
+    options_pb2.FORMAT_ENTITY_OR_ANY: THING,
+    options_pb2.FORMAT_OTHER_PROJECT: "consumer",
 }
 
 
@@ -127,7 +129,8 @@ def populate(server: Airspace, scope: Scope) -> None:
         assert not answer.status, answer
     at = {"created_at": 1, "updated_at": 1}
     node = {"execution": THING, "node_id": THING, "position": 0, "spec_node_id": "n0", "parent_id": ""}
-    entity = {"entity_kind": "TASK", "entity_name": THING, "entity_version": VERSION, "attempts": 1}
+    entity = {"entity_kind": "TASK", "entity_project": scope.project, "entity_name": THING, "entity_version": VERSION}
+    entity["attempts"] = 1
     attempt = {"execution": THING, "node_id": THING, "attempt": 0, "phase": "RUNNING", "handle": "", "outputs_uri": ""}
     with server.parts.database.write(scope) as tx:
         tx.insert(table(NodeExecutionRow), {**node, **entity, "phase": "RUNNING", **at})

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from airspace_client import AirspaceError
-from airspace_client.cli import access, executions, output, projects, registry
+from airspace_client.cli import access, executions, output, projects, references, registry
 from airspace_client.cli.exit_codes import MEANINGS, ExitCode, exit_code
 from airspace_client.cli.session import Group, Session, session_options
 
@@ -104,6 +104,8 @@ for _command in (
     registry.tasks,
     registry.workflows,
     registry.launch_plans,
+    references.exports,
+    references.dependents,
     executions.executions,
     access.roles,
     access.bindings,

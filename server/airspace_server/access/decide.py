@@ -104,6 +104,11 @@ class Visible:
         names = frozenset(project for project, _ in self.patterns)
         return None if ANY in names else names
 
+    def in_domain(self, domain: str) -> frozenset[str] | None:
+        """Return the projects that are visible in one domain; None stands for all of them."""
+        names = frozenset(project for project, of in self.patterns if of in (ANY, domain))
+        return None if ANY in names else names
+
 
 def visible(principal: Principal, permission: Permission, grants: Grants) -> Visible:
     """Find where the principal holds a permission."""

@@ -39,7 +39,7 @@ class _Flyte:
 
 _P = Permission
 _OWN_REFERENCES: Final = {
-    "spec": "registered ids replace those inside; flyte/compiler.py refuses references to another scope",
+    "spec": "registered ids replace those inside; admin/registry.py lets no other be referred to without an export",
 }
 _TASK_ID: Final = {"id.task_id": "compared with the task that the node ran, never used to look anything up"}
 
@@ -55,7 +55,7 @@ _ADMIN: Final[Mapping[str, _Flyte]] = {
     "CreateLaunchPlan": _Flyte(
         _P.REGISTRY_REGISTER,
         scope="id",
-        elsewhere={"spec": "admin/launch_plans.py refuses a workflow of another scope"},
+        elsewhere={"spec": "admin/launch_plans.py refuses a workflow that is not exported here"},
     ),
     "GetLaunchPlan": _Flyte(_P.REGISTRY_VIEW, scope="id"),
     "GetActiveLaunchPlan": _Flyte(_P.REGISTRY_VIEW, scope="id"),

@@ -8,19 +8,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flyteidl.admin import launch_plan_pb2
-from flyteidl.core import identifier_pb2
+from flyteidl.core import compiler_pb2, identifier_pb2, interface_pb2
 from sqlalchemy import Row, bindparam, select
 
-from airspace_server.admin.registry import Registry, insert_version, one_version, readable, row_id
+from airspace_server.admin.registry import Registry, insert_references, insert_version, one_version, readable, row_id
 from airspace_server.core.clock import Clock
-from airspace_server.core.errors import ApiError, Reason, not_found
-from airspace_server.core.scope import EntityId, Scope
+from airspace_server.core.errors import not_found
+from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.flyte.digest import digest
 from airspace_server.flyte.identifiers import entity_id
 from airspace_server.flyte.launch_plans import compile_launch_plan
+from airspace_server.flyte.references import foreign_reference, needed
 from airspace_server.flyte.schedules import describe
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
+from airspace_server.storage.references import may_refer, require_exported
 from airspace_server.storage.tables import LaunchPlanRow, table
 
 LAUNCH_PLANS: Final = table(LaunchPlanRow)
@@ -72,7 +74,7 @@ def from_row(row: Row[Any]) -> LaunchPlan:
     id_ = row_id(row)
     return LaunchPlan(
         id_,
-        EntityId(id_.scope, row.workflow_name, row.workflow_version),
+        workflow_id(row),
         row.state == ACTIVE,
         row.schedule,
         row.digest,
@@ -81,6 +83,11 @@ def from_row(row: Row[Any]) -> LaunchPlan:
         row.created_at,
         row.updated_at,
     )
+
+
+def workflow_id(row: Row[Any]) -> EntityId:
+    """Read the id of a launch plan's workflow from its row: of some project, in the launch plan's domain."""
+    return EntityId(Scope(row.workflow_project, row.domain), row.workflow_name, row.workflow_version)
 
 
 class LaunchPlans:
@@ -94,21 +101,22 @@ class LaunchPlans:
     def register(self, launch_plan: EntityId, spec: launch_plan_pb2.LaunchPlanSpec) -> tuple[LaunchPlan, bool]:
         """Register a version, inactive; tell whether it is new.
 
-        Raises FOREIGN_REFERENCE for a workflow of another scope, NOT_FOUND for one that is not registered,
-        INVALID_FIELD, INPUT_INVALID and SCHEDULE_INVALID for a bad spec, PROJECT_MISSING, PROJECT_ARCHIVED and
-        DIFFERENT_CONTENT.
+        Raises FOREIGN_REFERENCE for a workflow of another domain, or of another project that does not export it,
+        NOT_FOUND for one that is not registered, INVALID_FIELD, INPUT_INVALID and SCHEDULE_INVALID for a bad spec,
+        EXPORT_MISSING, PROJECT_MISSING, PROJECT_ARCHIVED and DIFFERENT_CONTENT.
         """
         workflow = entity_id(spec.workflow_id, identifier_pb2.WORKFLOW, "spec.workflow_id")
-        if workflow.scope != launch_plan.scope:
-            raise ApiError(
-                Reason.FOREIGN_REFERENCE,
-                f"spec.workflow_id is in {workflow.scope}, the launch plan in {launch_plan.scope}",
-                {"reference": str(workflow.scope), "scope": str(launch_plan.scope)},
-                "spec.workflow_id",
-            )
-        compiled, closure = compile_launch_plan(launch_plan, spec, self._registry.interface(workflow))
+        used = Reference(EntityKind.WORKFLOW, workflow)
+        with self._database.read(launch_plan.scope) as tx:
+            if not may_refer(tx, launch_plan.scope, used):
+                raise foreign_reference(workflow, "spec.workflow_id")
+        runs = self._registry.workflow(workflow)
+        interface = interface_pb2.TypedInterface.FromString(runs.interface)
+        compiled, closure = compile_launch_plan(launch_plan, spec, interface)
+        needs = needed(launch_plan.scope, compiler_pb2.CompiledWorkflowClosure.FromString(runs.closure))
         now = self._clock()
         row = {
+            "workflow_project": workflow.scope.project,
             "workflow_name": workflow.name,
             "workflow_version": workflow.version,
             "state": INACTIVE,
@@ -121,7 +129,10 @@ class LaunchPlans:
         }
         with self._database.write(launch_plan.scope) as tx:
             require_active(tx, launch_plan.scope.project)
+            require_exported(tx, launch_plan.scope, needs)
             created = insert_version(tx, LAUNCH_PLANS, "launch plan", launch_plan, row)
+            if created:
+                insert_references(tx, EntityKind.LAUNCH_PLAN, launch_plan, [used])
             return self._one(tx, launch_plan), created
 
     def get(self, launch_plan: EntityId) -> LaunchPlan:

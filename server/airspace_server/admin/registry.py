@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
-from flyteidl.core import compiler_pb2, interface_pb2
+from flyteidl.core import compiler_pb2
 from google.protobuf.message import Message
 from sqlalchemy import Row, Select, Table, bindparam, select
 
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
-from airspace_server.core.scope import EntityId, Scope
+from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.flyte.compiler import compile_task, compile_workflow, references
 from airspace_server.flyte.digest import digest
+from airspace_server.flyte.references import foreign_reference, needed, of_workflow
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
-from airspace_server.storage.tables import LaunchPlanRow, TaskRow, WorkflowRow, table
+from airspace_server.storage.references import may_refer, require_exported
+from airspace_server.storage.tables import LaunchPlanRow, ReferenceRow, TaskRow, WorkflowRow, table
 
 TASKS: Final = table(TaskRow)
 WORKFLOWS: Final = table(WorkflowRow)
 _LAUNCH_PLANS: Final = table(LaunchPlanRow)
+_REFERENCES: Final = table(ReferenceRow)
 _MAX_TYPE: Final = 255
 
 
@@ -37,7 +40,11 @@ def one_version(versions: Table) -> Select[Any]:
 
 _TASK: Final = one_version(TASKS)
 _WORKFLOW: Final = one_version(WORKFLOWS)
-_LAUNCH_PLAN: Final = one_version(_LAUNCH_PLANS)
+_ONE: Final = {
+    EntityKind.TASK: _TASK,
+    EntityKind.WORKFLOW: _WORKFLOW,
+    EntityKind.LAUNCH_PLAN: one_version(_LAUNCH_PLANS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,24 @@ def insert_version(tx: Transaction, versions: Table, kind: str, id_: EntityId, r
     )
 
 
+def insert_references(tx: Transaction, kind: EntityKind, id_: EntityId, used: Iterable[Reference]) -> None:
+    """Note what a version that was just inserted refers to: what ListDependents reads."""
+    rows = [
+        {
+            "kind": kind.name,
+            "name": id_.name,
+            "version": id_.version,
+            "used_project": each.id.scope.project,
+            "used_kind": each.kind.name,
+            "used_name": each.id.name,
+            "used_version": each.id.version,
+        }
+        for each in sorted(used)
+    ]
+    if rows:
+        tx.insert(_REFERENCES, *rows)
+
+
 def readable(message: Message) -> bytes:
     """Serialize a message that will be read again. Raises DecodeError for one that is nested too deeply for that."""
     serialized = message.SerializeToString(deterministic=True)
@@ -151,13 +176,22 @@ class Registry:
     def register_workflow(self, workflow: EntityId, spec: workflow_pb2.WorkflowSpec) -> tuple[Workflow, bool]:
         """Compile and register a version of a workflow; tell whether it is new.
 
-        Raises PROJECT_MISSING, PROJECT_ARCHIVED, DIFFERENT_CONTENT, FOREIGN_REFERENCE and WORKFLOW_INVALID.
+        What it refers to of other projects must be exported to its own: that is asked before they are read.
+
+        Raises PROJECT_MISSING, PROJECT_ARCHIVED, DIFFERENT_CONTENT, FOREIGN_REFERENCE, EXPORT_MISSING and
+        WORKFLOW_INVALID.
         """
         wanted = references(workflow, spec)
         with self._database.read(workflow.scope) as tx:
-            tasks = {id_: _compiled_task(row) for id_, row in _found(tx, _TASK, wanted.tasks)}
-            launch_plans = {id_: _launch_plan(row) for id_, row in _found(tx, _LAUNCH_PLAN, wanted.launch_plans)}
-        closure = compile_workflow(workflow, spec, tasks, launch_plans)
+            for used, path in wanted.items():
+                if not may_refer(tx, workflow.scope, used):
+                    raise foreign_reference(used.id, path)
+            tasks = {id_: _compiled_task(row) for id_, row in _found(tx, EntityKind.TASK, wanted)}
+            launch_plans = {id_: _launch_plan(row) for id_, row in _found(tx, EntityKind.LAUNCH_PLAN, wanted)}
+            # Those of its own scope come along with the registration.
+            others = [used for used in wanted if used.id.scope != workflow.scope]
+            workflows = {id_: _closure(row) for id_, row in _found(tx, EntityKind.WORKFLOW, others)}
+        closure = compile_workflow(workflow, spec, tasks, launch_plans, workflows)
         now = self._clock()
         row = {
             "short_description": _short(spec),
@@ -168,17 +202,16 @@ class Registry:
         }
         with self._database.write(workflow.scope) as tx:
             require_active(tx, workflow.scope.project)
+            require_exported(tx, workflow.scope, needed(workflow.scope, closure))
             created = insert_version(tx, WORKFLOWS, "workflow", workflow, row)
+            if created:
+                insert_references(tx, EntityKind.WORKFLOW, workflow, of_workflow(closure))
             return self._workflow(tx, workflow), created
 
     def workflow(self, workflow: EntityId) -> Workflow:
         """Return a version of a workflow. Raises NOT_FOUND."""
         with self._database.read(workflow.scope) as tx:
             return self._workflow(tx, workflow)
-
-    def interface(self, workflow: EntityId) -> interface_pb2.TypedInterface:
-        """Return the interface of a version of a workflow. Raises NOT_FOUND."""
-        return interface_pb2.TypedInterface.FromString(self.workflow(workflow).interface)
 
     def _task(self, tx: Transaction, task: EntityId) -> Task:
         row = tx.one(_TASK, name=task.name, version=task.version)
@@ -193,9 +226,10 @@ class Registry:
         return workflow_from_row(row)
 
 
-def _found(tx: Transaction, statement: Select[Any], ids: Iterable[EntityId]) -> list[tuple[EntityId, Row[Any]]]:
-    """Read those of the versions that are there; what is missing the compiler reports, with its place."""
-    rows = ((id_, tx.one(statement, name=id_.name, version=id_.version)) for id_ in ids)
+def _found(tx: Transaction, kind: EntityKind, used: Iterable[Reference]) -> list[tuple[EntityId, Row[Any]]]:
+    """Read those of a kind that are there; what is missing the compiler reports, with its place."""
+    ids = [each.id for each in used if each.kind is kind]
+    rows = ((id_, tx.beside(id_.scope).one(_ONE[kind], name=id_.name, version=id_.version)) for id_ in ids)
     return [(id_, row) for id_, row in rows if row is not None]
 
 
@@ -208,6 +242,10 @@ def _short(spec: task_pb2.TaskSpec | workflow_pb2.WorkflowSpec) -> str:
 
 def _compiled_task(row: Row[Any]) -> compiler_pb2.CompiledTask:
     return task_pb2.TaskClosure.FromString(row.closure).compiled_task
+
+
+def _closure(row: Row[Any]) -> compiler_pb2.CompiledWorkflowClosure:
+    return compiler_pb2.CompiledWorkflowClosure.FromString(row.closure)
 
 
 def _launch_plan(row: Row[Any]) -> launch_plan_pb2.LaunchPlan:

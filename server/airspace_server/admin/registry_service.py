@@ -16,7 +16,7 @@ from airspace.registry.v1 import registry_service_pb2 as pb
 from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
 from airspace_server.access.messages import packed, scope_message, scope_of, timestamp, unpacked
-from airspace_server.admin.launch_plans import ACTIVE, LAUNCH_PLANS, LaunchPlan, LaunchPlans
+from airspace_server.admin.launch_plans import ACTIVE, LAUNCH_PLANS, LaunchPlan, LaunchPlans, workflow_id
 from airspace_server.admin.registry import TASKS, WORKFLOWS, Registry, Task, Workflow, row_id
 from airspace_server.core.scope import EntityId
 from airspace_server.storage.database import Database, scoped
@@ -197,7 +197,7 @@ def _light(launch_plan: LaunchPlan | Row[Any]) -> plan_pb.LaunchPlan:
         id_, workflow, active = launch_plan.id, launch_plan.workflow, launch_plan.active
     else:
         id_, active = row_id(launch_plan), launch_plan.state == ACTIVE
-        workflow = EntityId(id_.scope, launch_plan.workflow_name, launch_plan.workflow_version)
+        workflow = workflow_id(launch_plan)
     return plan_pb.LaunchPlan(
         id=_id_message(identifiers_pb2.LaunchPlanId, id_),
         digest=launch_plan.digest,

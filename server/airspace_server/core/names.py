@@ -68,6 +68,11 @@ def domain_or_any(value: str) -> str | None:
     return None if value == ANY else domain(value)
 
 
+def entity_or_any(value: str) -> str | None:
+    """Check the name of a task, workflow or launch plan, or "*"."""
+    return None if value == ANY else entity(value)
+
+
 def canonical_uuid(value: str) -> str | None:
     """Check a UUID in its canonical lower case form."""
     try:

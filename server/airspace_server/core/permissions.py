@@ -27,6 +27,7 @@ class Permission(StrEnum):
     ACCESS_VIEW = "access.view"
     ACCESS_MANAGE = "access.manage"
     PROMOTION_PROMOTE = "promotion.promote"
+    EXPORT_MANAGE = "export.manage"
 
 
 _VIEW: Final = frozenset(

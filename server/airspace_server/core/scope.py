@@ -1,6 +1,7 @@
 """Where things are: scopes, patterns of scopes, and the ids that begin with a scope."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 ANY: Final = "*"
@@ -33,6 +34,14 @@ class ScopePattern:
         return self.project in (ANY, other.project) and self.domain in (ANY, other.domain)
 
 
+class EntityKind(StrEnum):
+    """What can be registered; its value is how errors and lists name it."""
+
+    TASK = "task"
+    WORKFLOW = "workflow"
+    LAUNCH_PLAN = "launch plan"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class EntityId:
     """One version of a task, workflow or launch plan."""
@@ -43,6 +52,14 @@ class EntityId:
 
     def __str__(self) -> str:
         return f"{self.scope}/{self.name}:{self.version}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """What a workflow or launch plan refers to."""
+
+    kind: EntityKind
+    id: EntityId
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -27,8 +27,8 @@ _NODE_ID: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 Bindings = Mapping[str, literals_pb2.BindingData]
 """What each variable is bound to."""
-Reference = tuple[str, str]
-"""Name and version of a task or workflow; its scope is that of the execution."""
+Reference = tuple[str, str, str]
+"""Project, name and version of a task or workflow; its domain is that of the execution."""
 
 
 class NotRunnableError(Exception):
@@ -37,9 +37,10 @@ class NotRunnableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What a node runs: `kind` is TASK or WORKFLOW."""
+    """What a node runs: `kind` is TASK or WORKFLOW, `project` its own, in the domain of the execution."""
 
     kind: str
+    project: str
     name: str
     version: str
 
@@ -81,7 +82,7 @@ class Plan:
 
     def task(self, node: Node) -> tasks_pb2.TaskTemplate:
         """Return the task that a node of kind TASK runs."""
-        return self.tasks[node.entity.name, node.entity.version]
+        return self.tasks[node.entity.project, node.entity.name, node.entity.version]
 
 
 def unique_id(frame: str, spec_id: str) -> str:
@@ -172,7 +173,7 @@ class _Layout:
 
 
 def _reference(identifier: identifier_pb2.Identifier) -> Reference:
-    return identifier.name, identifier.version
+    return identifier.project, identifier.name, identifier.version
 
 
 def _promised(bindings: Sequence[literals_pb2.Binding]) -> Iterator[str]:

@@ -126,6 +126,7 @@ _RELEASE: Final = (
 _LOAD: Final = select(
     _executions.c.phase,
     _executions.c.launch_plan_name,
+    _executions.c.workflow_project,
     _executions.c.workflow_name,
     _executions.c.workflow_version,
     _executions.c.task_name,
@@ -315,12 +316,14 @@ class EngineStore:
         state = State(ExecutionPhase(row.phase), inputs, nodes, None, _error(row))
         spec = execution_pb2.ExecutionSpec.FromString(row.spec)
         if row.task_name is not None:
-            return Loaded(state, "", Entity("TASK", row.task_name, row.task_version), spec)
-        return Loaded(state, row.launch_plan_name, Entity("WORKFLOW", row.workflow_name, row.workflow_version), spec)
+            task = Entity("TASK", lease.execution.scope.project, row.task_name, row.task_version)
+            return Loaded(state, "", task, spec)
+        workflow = Entity("WORKFLOW", row.workflow_project, row.workflow_name, row.workflow_version)
+        return Loaded(state, row.launch_plan_name, workflow, spec)
 
-    def closure(self, scope: Scope, runs: Entity) -> compiler_pb2.CompiledWorkflowClosure:
-        """Read what an execution runs, which never changes. A foreign key of executions keeps it there."""
-        with self._database.read(scope) as tx:
+    def closure(self, domain: str, runs: Entity) -> compiler_pb2.CompiledWorkflowClosure:
+        """Read what an execution of a domain runs, which never changes. A foreign key of executions keeps it there."""
+        with self._database.read(Scope(runs.project, domain)) as tx:
             if runs.kind == "TASK":
                 task = tx.execute(_TASK, task=runs.name, version=runs.version).scalar_one()
                 return single_task_workflow(task_pb2.TaskClosure.FromString(task).compiled_task)
@@ -398,6 +401,7 @@ def _write_node(tx: Transaction, execution: str, before: NodeState | None, node:
             "spec_node_id": node.spec_id,
             "parent_id": node.frame,
             "entity_kind": node.entity.kind,
+            "entity_project": node.entity.project,
             "entity_name": node.entity.name,
             "entity_version": node.entity.version,
             "inputs": _bytes(node.inputs),
@@ -481,7 +485,7 @@ def _node(row: Row[Any], attempts: tuple[Attempt, ...]) -> NodeState:
         row.node_id,
         row.spec_node_id,
         row.parent_id,
-        Entity(row.entity_kind, row.entity_name, row.entity_version),
+        Entity(row.entity_kind, row.entity_project, row.entity_name, row.entity_version),
         row.position,
         NodePhase(row.phase),
         _literals(row.inputs),

@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from airspace_server.artifacts.store import ArtifactStore
 from airspace_server.core.clock import Clock, now
 from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase
-from airspace_server.core.scope import ExecutionId, Scope
+from airspace_server.core.scope import ExecutionId
 from airspace_server.engine import graph
 from airspace_server.engine.outcome import Failed, Lost, Outcome, Succeeded, TimedOut
 from airspace_server.engine.plan import Entity, NotRunnableError, Plan, parse
@@ -165,7 +165,7 @@ class Worker:
             return
         held = self._held[lease.execution] = _Held(lease, loaded, Plan({}, {}, {}), loaded.state)
         try:
-            held.plan = self._plan(lease.execution.scope, loaded.runs)
+            held.plan = self._plan(lease.execution.scope.domain, loaded.runs)
         except NotRunnableError as error:
             self._refuse(held, ExecutionError("NOT_RUNNABLE", str(error), ErrorKind.USER))
         except DBAPIError:
@@ -189,8 +189,8 @@ class Worker:
                 events.append(graph.AttemptEnded(node.id, attempt.number, outcome or Lost(_LOST)))
         return events
 
-    def _read_plan(self, scope: Scope, runs: Entity) -> Plan:
-        return parse(self._store.closure(scope, runs))
+    def _read_plan(self, domain: str, runs: Entity) -> Plan:
+        return parse(self._store.closure(domain, runs))
 
     def _renew(self) -> None:
         lost = self._store.renew([held.lease for held in self._held.values()], self._clock()) if self._held else ()

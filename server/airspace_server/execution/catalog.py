@@ -1,4 +1,4 @@
-"""What the execution wing reads of the registry: read-only, in the launch's scope, and kept: it never changes."""
+"""What the execution wing reads of the registry: read-only, and kept: it never changes."""
 
 import threading
 from collections import OrderedDict
@@ -11,7 +11,8 @@ from flyteidl.core import compiler_pb2
 from sqlalchemy import bindparam, select
 
 from airspace_server.core.errors import ApiError, Reason, not_found
-from airspace_server.core.scope import EntityId, Scope
+from airspace_server.core.scope import EntityId, Reference, Scope
+from airspace_server.flyte.references import needed
 from airspace_server.flyte.runnable import first_unrunnable
 from airspace_server.storage.database import Transaction, scoped
 from airspace_server.storage.tables import LaunchPlanRow, TaskRow, WorkflowRow, table
@@ -21,7 +22,11 @@ _WORKFLOWS: Final = table(WorkflowRow)
 _TASKS: Final = table(TaskRow)
 
 _LAUNCH_PLAN: Final = select(
-    _LAUNCH_PLANS.c.workflow_name, _LAUNCH_PLANS.c.workflow_version, _LAUNCH_PLANS.c.spec, _LAUNCH_PLANS.c.closure
+    _LAUNCH_PLANS.c.workflow_project,
+    _LAUNCH_PLANS.c.workflow_name,
+    _LAUNCH_PLANS.c.workflow_version,
+    _LAUNCH_PLANS.c.spec,
+    _LAUNCH_PLANS.c.closure,
 ).where(
     scoped(_LAUNCH_PLANS),
     _LAUNCH_PLANS.c.name == bindparam("name"),
@@ -45,13 +50,17 @@ Kept = TypeVar("Kept")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A version of a launch plan, ready to be launched; `unrunnable` is a node and a construct the engine lacks."""
+    """A version of a launch plan, ready to be launched; `unrunnable` is a node and a construct the engine lacks.
+
+    `needs` is what of other projects must be exported to its own for every launch.
+    """
 
     id: EntityId
     workflow: EntityId
     spec: launch_plan_pb2.LaunchPlanSpec
     closure: launch_plan_pb2.LaunchPlanClosure
     unrunnable: tuple[str, str] | None
+    needs: frozenset[Reference]
 
 
 class Catalog:
@@ -84,14 +93,17 @@ class Catalog:
         row = tx.one(_LAUNCH_PLAN, name=launch_plan.name, version=launch_plan.version)
         if row is None:
             raise not_found("launch plan", str(launch_plan))
-        workflow = EntityId(launch_plan.scope, row.workflow_name, row.workflow_version)
-        closure = tx.execute(_CLOSURE, name=workflow.name, version=workflow.version).scalar_one()
+        scope = Scope(row.workflow_project, launch_plan.scope.domain)
+        workflow = EntityId(scope, row.workflow_name, row.workflow_version)
+        stored = tx.beside(scope).execute(_CLOSURE, name=workflow.name, version=workflow.version).scalar_one()
+        closure = compiler_pb2.CompiledWorkflowClosure.FromString(stored)
         return Plan(
             launch_plan,
             workflow,
             launch_plan_pb2.LaunchPlanSpec.FromString(row.spec),
             launch_plan_pb2.LaunchPlanClosure.FromString(row.closure),
-            first_unrunnable(compiler_pb2.CompiledWorkflowClosure.FromString(closure)),
+            first_unrunnable(closure),
+            needed(launch_plan.scope, closure),
         )
 
     def _read_task(self, tx: Transaction, task: EntityId) -> compiler_pb2.CompiledTask:

@@ -382,7 +382,7 @@ class ExecutionFlyte:
     def _of_attempt(self, id_: identifier_pb2.TaskExecutionIdentifier) -> tuple[ExecutionId, Row[Any], Row[Any]]:
         execution, node = self._node_id(id_.node_execution_id, "id.node_execution_id")
         owner = self._executions.node(execution, node)
-        ran = EntityId(execution.scope, owner.entity_name, owner.entity_version)
+        ran = EntityId(Scope(owner.entity_project, execution.scope.domain), owner.entity_name, owner.entity_version)
         if (
             id_.HasField("task_id")
             and id_.task_id.name

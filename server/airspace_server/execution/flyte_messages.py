@@ -22,7 +22,7 @@ from airspace_server.core.execution import (
     ExecutionPhase,
     NodePhase,
 )
-from airspace_server.core.scope import EntityId, ExecutionId
+from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.execution.store import Execution, error_of
 from airspace_server.flyte.identifiers import execution_identifier, identifier
 
@@ -99,7 +99,7 @@ def node_message(execution: ExecutionId, row: Row[Any]) -> node_execution_pb2.No
 def attempt_message(execution: ExecutionId, node: Row[Any], row: Row[Any]) -> task_execution_pb2.TaskExecution:
     """Say what an attempt of a node's task is, from its row and the node's."""
     message = task_execution_pb2.TaskExecution()
-    task = EntityId(execution.scope, node.entity_name, node.entity_version)
+    task = EntityId(Scope(node.entity_project, execution.scope.domain), node.entity_name, node.entity_version)
     message.id.task_id.CopyFrom(identifier(task, identifier_pb2.TASK))
     message.id.node_execution_id.node_id = row.node_id
     message.id.node_execution_id.execution_id.CopyFrom(execution_identifier(execution))

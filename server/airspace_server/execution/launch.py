@@ -18,7 +18,7 @@ from airspace_server.core import names
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.execution import ExecutionPhase, NodePhase
-from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.core.scope import EntityId, ExecutionId, Reference, Scope
 from airspace_server.execution.catalog import Catalog
 from airspace_server.flyte.identifiers import identifier
 from airspace_server.flyte.literals import merge_inputs, to_literals
@@ -26,6 +26,7 @@ from airspace_server.flyte.runnable import first_unrunnable
 from airspace_server.flyte.single_task import single_task_workflow, task_inputs
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
+from airspace_server.storage.references import require_exported
 from airspace_server.storage.tables import ExecutionRow, NodeExecutionRow, TransitionRow, table
 
 _EXECUTIONS: Final = table(ExecutionRow)
@@ -91,7 +92,7 @@ class Prepared:
     """A launch that nothing is wrong with; `row` is what it will be stored as.
 
     `recovers` names the execution whose succeeded nodes are kept, `active` the launch plan of which it is the active
-    version.
+    version, `needs` what other projects must have exported to its own.
     """
 
     id: ExecutionId
@@ -99,6 +100,7 @@ class Prepared:
     row: Mapping[str, Any]
     recovers: str = ""
     active: str = ""
+    needs: frozenset[Reference] = frozenset()
 
 
 class Launcher:
@@ -122,11 +124,12 @@ class Launcher:
     def store(self, tx: Transaction, prepared: Prepared) -> None:
         """Store a prepared launch.
 
-        Raises PROJECT_MISSING, PROJECT_ARCHIVED, NO_ACTIVE_VERSION and UNAVAILABLE when the active version is another
-        one by now, and ALREADY_EXISTS when the caller's name is taken; a name that the server chose is never reported
-        as taken.
+        Raises PROJECT_MISSING, PROJECT_ARCHIVED, EXPORT_MISSING, NO_ACTIVE_VERSION and UNAVAILABLE when the active
+        version is another one by now, and ALREADY_EXISTS when the caller's name is taken; a name that the server chose
+        is never reported as taken.
         """
         require_active(tx, prepared.id.scope.project)
+        require_exported(tx, prepared.id.scope, prepared.needs)
         if prepared.active:
             now_active = self._catalog.active_version(tx, prepared.id.scope, prepared.active)
             if now_active.version != prepared.row["launch_plan_version"]:
@@ -195,10 +198,12 @@ class Launcher:
             {
                 "launch_plan_name": id_.name,
                 "launch_plan_version": id_.version,
+                "workflow_project": plan.workflow.scope.project,
                 "workflow_name": plan.workflow.name,
                 "workflow_version": plan.workflow.version,
             },
             active="" if target.version else id_.name,
+            needs=plan.needs,
         )
 
     def _prepare_task(self, tx: Transaction, launch: Launch, target: TaskRef) -> Prepared:
@@ -228,6 +233,7 @@ class Launcher:
         envs: common_pb2.Envs,
         what: Mapping[str, str],
         active: str = "",
+        needs: frozenset[Reference] = frozenset(),
     ) -> Prepared:
         problem = names.labels(labels)
         if problem:
@@ -262,7 +268,7 @@ class Launcher:
         }
         recovers = launch.source if launch.mode == execution_pb2.ExecutionMetadata.RECOVERED else ""
         id_ = ExecutionId(launch.scope, launch.name or generated_name())
-        return Prepared(id_, bool(launch.name), row, recovers, active)
+        return Prepared(id_, bool(launch.name), row, recovers, active, needs)
 
 
 def generated_name() -> str:

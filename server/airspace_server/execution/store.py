@@ -110,7 +110,7 @@ def from_row(row: Row[Any]) -> Execution:
         ExecutionId(scope, row.name),
         _entity(scope, row.launch_plan_name, row.launch_plan_version),
         _entity(scope, row.task_name, row.task_version),
-        _entity(scope, row.workflow_name, row.workflow_version),
+        _entity(Scope(row.workflow_project or row.project, row.domain), row.workflow_name, row.workflow_version),
         ExecutionPhase(row.phase),
         row.state == "ARCHIVED",
         error_of(row),

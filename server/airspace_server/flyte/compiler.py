@@ -2,6 +2,6 @@
 
 from airspace_server.flyte.launch_plans import compile_launch_plan
 from airspace_server.flyte.tasks import compile_task
-from airspace_server.flyte.workflows import References, compile_workflow, references
+from airspace_server.flyte.workflows import compile_workflow, references
 
-__all__ = ["References", "compile_launch_plan", "compile_task", "compile_workflow", "references"]
+__all__ = ["compile_launch_plan", "compile_task", "compile_workflow", "references"]

@@ -8,6 +8,7 @@ from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.scope import EntityId
 from airspace_server.flyte.identifiers import entity_id, identifier
 from airspace_server.flyte.literals import expected_inputs
+from airspace_server.flyte.references import foreign_reference
 from airspace_server.flyte.schedules import check_schedule
 
 
@@ -19,17 +20,12 @@ def compile_launch_plan(
     The closure is INACTIVE; its times are the caller's to set. `workflow_interface` is that of `spec.workflow_id`.
 
     Raises:
-        ApiError: INVALID_FIELD for a part of the spec; FOREIGN_REFERENCE for a workflow of another project or domain;
+        ApiError: INVALID_FIELD for a part of the spec; FOREIGN_REFERENCE for a workflow of another domain;
             INPUT_INVALID naming an input; SCHEDULE_INVALID for a schedule that cannot fire, or not without an input.
     """
     workflow = entity_id(spec.workflow_id, identifier_pb2.WORKFLOW, "spec.workflow_id")
-    if workflow.scope != launch_plan.scope:
-        raise ApiError(
-            Reason.FOREIGN_REFERENCE,
-            f"the workflow {workflow} is of another project or domain",
-            {"reference": str(workflow)},
-            "spec.workflow_id",
-        )
+    if workflow.scope.domain != launch_plan.scope.domain:
+        raise foreign_reference(workflow, "spec.workflow_id")
     _check_settings(spec)
     expected = expected_inputs(workflow_interface, spec.default_inputs, spec.fixed_inputs)
     _check_kickoff(spec.entity_metadata.schedule, expected)

@@ -28,6 +28,8 @@ FORMATS: Final[Mapping[int, Callable[[str], str | None]]] = {
     options_pb2.FORMAT_ACCOUNT: names.account,
     options_pb2.FORMAT_PROJECT_OR_ANY: names.project_or_any,
     options_pb2.FORMAT_DOMAIN_OR_ANY: names.domain_or_any,
+    options_pb2.FORMAT_ENTITY_OR_ANY: names.entity_or_any,
+    options_pb2.FORMAT_OTHER_PROJECT: names.project,
 }
 """The rule of each format."""
 

@@ -63,11 +63,14 @@ class Transaction:
         self._connection = connection
         self._scope_values = _scope_values(scope) if scope else {}
         self._row_values: Mapping[str, str] = {"project": scope.project, "domain": scope.domain} if scope else {}
+        self._options: Mapping[str, Any] | None = None
         self.scope = scope
 
     def execute(self, statement: Executable, **values: Any) -> CursorResult[Any]:
         """Run a statement that was built with `scoped`, with its other values."""
-        result: CursorResult[Any] = self._connection.execute(statement, {**values, **self._scope_values})
+        result: CursorResult[Any] = self._connection.execute(
+            statement, {**values, **self._scope_values}, execution_options=self._options
+        )
         return result
 
     def one(self, statement: Executable, **values: Any) -> Row[Any] | None:
@@ -91,6 +94,12 @@ class Transaction:
             insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True), {**row, **own}
         )
         return result.rowcount == 1
+
+    def beside(self, scope: Scope) -> "Transaction":
+        """Read another scope as of the same moment: what it exports to this one (storage/references.py)."""
+        other = Transaction(self._connection, scope)
+        other._options = {"airspace_scope": scope}
+        return other
 
     @property
     def dialect(self) -> str:

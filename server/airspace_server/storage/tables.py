@@ -97,14 +97,16 @@ class WorkflowRow(SQLModel, table=True):
 class LaunchPlanRow(SQLModel, table=True):
     """A version of a launch plan. `spec` and `closure` are flyteidl.admin's; `state` here is the truth.
 
-    The partial index is what keeps at most one version of a name active.
+    The partial index is what keeps at most one version of a name active. The workflow may be of another project, never
+    of another domain: the foreign key has one domain for both.
     """
 
     __tablename__ = "launch_plans"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["project", "domain", "workflow_name", "workflow_version"],
+            ["workflow_project", "domain", "workflow_name", "workflow_version"],
             ["workflows.project", "workflows.domain", "workflows.name", "workflows.version"],
+            name="launch_plans_workflow",
         ),
         Index(
             "launch_plans_one_active",
@@ -122,6 +124,7 @@ class LaunchPlanRow(SQLModel, table=True):
     domain: str = Field(primary_key=True, max_length=63)
     name: str = Field(primary_key=True, max_length=255)
     version: str = Field(primary_key=True, max_length=255)
+    workflow_project: str = Field(max_length=63)
     workflow_name: str = Field(max_length=255)
     workflow_version: str = Field(max_length=255)
     state: str = Field(max_length=16)
@@ -131,6 +134,54 @@ class LaunchPlanRow(SQLModel, table=True):
     closure: bytes = _bytes()
     created_at: int = _time()
     updated_at: int = _time()
+
+
+class ReferenceRow(SQLModel, table=True):
+    """That a version of a scope, a WORKFLOW or LAUNCH_PLAN, refers to a version of a project in the same domain."""
+
+    __tablename__ = "version_references"
+    __table_args__ = (
+        Index(
+            "version_references_by_use",
+            "domain",
+            "used_project",
+            "used_kind",
+            "used_name",
+            "project",
+            "kind",
+            "name",
+            "version",
+            "used_version",
+        ),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    kind: str = Field(primary_key=True, max_length=16)
+    name: str = Field(primary_key=True, max_length=255)
+    version: str = Field(primary_key=True, max_length=255)
+    used_project: str = Field(primary_key=True, max_length=63)
+    used_kind: str = Field(primary_key=True, max_length=16)
+    used_name: str = Field(primary_key=True, max_length=255)
+    used_version: str = Field(primary_key=True, max_length=255)
+
+
+class ExportRow(SQLModel, table=True):
+    """That a project lets another refer to something of its own in a domain. `name` may be "*".
+
+    Not a scoped table: like a binding it is policy, which is read from both sides.
+    """
+
+    __tablename__ = "exports"
+    __table_args__ = (ForeignKeyConstraint(["exporter"], ["projects.id"]),)
+
+    exporter: str = Field(primary_key=True, max_length=63)
+    export_domain: str = Field(primary_key=True, max_length=63)
+    kind: str = Field(primary_key=True, max_length=16)
+    name: str = Field(primary_key=True, max_length=255)
+    consumer: str = Field(primary_key=True, max_length=63)
+    creator: str = Field(max_length=255)
+    created_at: int = _time()
 
 
 # --- execution: executions, their nodes, attempts and transitions
@@ -152,8 +203,9 @@ class ExecutionRow(SQLModel, table=True):
             ["launch_plans.project", "launch_plans.domain", "launch_plans.name", "launch_plans.version"],
         ),
         ForeignKeyConstraint(
-            ["project", "domain", "workflow_name", "workflow_version"],
+            ["workflow_project", "domain", "workflow_name", "workflow_version"],
             ["workflows.project", "workflows.domain", "workflows.name", "workflows.version"],
+            name="executions_workflow",
         ),
         ForeignKeyConstraint(
             ["project", "domain", "task_name", "task_version"],
@@ -161,6 +213,7 @@ class ExecutionRow(SQLModel, table=True):
         ),
         CheckConstraint("(launch_plan_name IS NULL) <> (task_name IS NULL)", "executions_run_one_thing"),
         CheckConstraint("(launch_plan_name IS NULL) = (workflow_name IS NULL)", "executions_know_their_workflow"),
+        CheckConstraint("(workflow_project IS NULL) = (workflow_name IS NULL)", "executions_know_whose_workflow"),
         Index("executions_newest", "project", "domain", "created_at", "name"),
         Index(
             "executions_open",
@@ -176,6 +229,7 @@ class ExecutionRow(SQLModel, table=True):
     name: str = Field(primary_key=True, max_length=63)
     launch_plan_name: str | None = Field(default=None, max_length=255)
     launch_plan_version: str | None = Field(default=None, max_length=255)
+    workflow_project: str | None = Field(default=None, max_length=63)
     workflow_name: str | None = Field(default=None, max_length=255)
     workflow_version: str | None = Field(default=None, max_length=255)
     task_name: str | None = Field(default=None, max_length=255)
@@ -230,7 +284,7 @@ class TransitionRow(SQLModel, table=True):
 class NodeExecutionRow(SQLModel, table=True):
     """A node of an execution. `position` is its place in the order in which the nodes came up.
 
-    `entity_kind` is TASK or WORKFLOW, and the entity's id is in the execution's own scope.
+    `entity_kind` is TASK or WORKFLOW; the entity is of the project `entity_project`, in the execution's domain.
     """
 
     __tablename__ = "node_executions"
@@ -248,6 +302,7 @@ class NodeExecutionRow(SQLModel, table=True):
     spec_node_id: str = Field(max_length=255)
     parent_id: str = Field(max_length=255)
     entity_kind: str = Field(max_length=16)
+    entity_project: str = Field(max_length=63)
     entity_name: str = Field(max_length=255)
     entity_version: str = Field(max_length=255)
     phase: str = Field(max_length=16)

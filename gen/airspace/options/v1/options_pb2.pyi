@@ -30,6 +30,7 @@ class Permission(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PERMISSION_ACCESS_VIEW: _ClassVar[Permission]
     PERMISSION_ACCESS_MANAGE: _ClassVar[Permission]
     PERMISSION_PROMOTION_PROMOTE: _ClassVar[Permission]
+    PERMISSION_EXPORT_MANAGE: _ClassVar[Permission]
 
 class Guard(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -52,6 +53,8 @@ class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FORMAT_ACCOUNT: _ClassVar[Format]
     FORMAT_PROJECT_OR_ANY: _ClassVar[Format]
     FORMAT_DOMAIN_OR_ANY: _ClassVar[Format]
+    FORMAT_ENTITY_OR_ANY: _ClassVar[Format]
+    FORMAT_OTHER_PROJECT: _ClassVar[Format]
 PERMISSION_UNSPECIFIED: Permission
 PERMISSION_PROJECT_CREATE: Permission
 PERMISSION_PROJECT_VIEW: Permission
@@ -72,6 +75,7 @@ PERMISSION_SETTINGS_UPDATE: Permission
 PERMISSION_ACCESS_VIEW: Permission
 PERMISSION_ACCESS_MANAGE: Permission
 PERMISSION_PROMOTION_PROMOTE: Permission
+PERMISSION_EXPORT_MANAGE: Permission
 GUARD_UNSPECIFIED: Guard
 GUARD_REQUIRE: Guard
 GUARD_AUTHENTICATED: Guard
@@ -88,6 +92,8 @@ FORMAT_MEMBER: Format
 FORMAT_ACCOUNT: Format
 FORMAT_PROJECT_OR_ANY: Format
 FORMAT_DOMAIN_OR_ANY: Format
+FORMAT_ENTITY_OR_ANY: Format
+FORMAT_OTHER_PROJECT: Format
 AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
 authorization: _descriptor.FieldDescriptor
 RULES_FIELD_NUMBER: _ClassVar[int]
