@@ -17,6 +17,7 @@ from google.rpc.status_pb2 import Status
 
 from airspace.launchplan.v1 import launch_plan_service_pb2 as plan_pb
 from airspace.project.v1 import project_service_pb2 as project_v1
+from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
@@ -25,6 +26,8 @@ from airspace_server.access.identity import Principal
 from airspace_server.admin.flyte import AdminFlyte
 from airspace_server.admin.launch_plans import LaunchPlans
 from airspace_server.admin.project_service import ProjectService
+from airspace_server.admin.reference_service import ReferenceService
+from airspace_server.admin.references import References
 from airspace_server.admin.registry import Registry
 from airspace_server.admin.registry_service import LaunchPlanService, RegistryService, VersionLists
 from airspace_server.core.errors import ApiError
@@ -69,9 +72,10 @@ def call(
     visible: Visible | None = None,
     active: Callable[[], bool] = lambda: True,
     recheck: Callable[[], None] = lambda: None,
+    grants: Grants | None = None,
 ) -> Call:
     """An authorized call, as the chain hands it to a front door."""
-    return Call(method, Principal(member), "r-1", Grants(), active, recheck, visible)
+    return Call(method, Principal(member), "r-1", grants or Grants(), active, recheck, visible)
 
 
 class Doors:
@@ -91,6 +95,7 @@ class Doors:
         self.registry = RegistryService(registry, lists)
         self.plans = LaunchPlanService(launch_plans, lists)
         self.executions = ExecutionService(database, launcher, self.store, self.watcher, pager, self.clock)
+        self.references = ReferenceService(References(database, self.clock), pager)
         self.admin = AdminFlyte(database, registry, launch_plans, pager, self.clock, DOMAINS)
         self.flyte = ExecutionFlyte(database, launcher, self.store, pager, DOMAINS)
 
@@ -112,11 +117,26 @@ class Doors:
         self.registry.RegisterWorkflow(register_workflow(id_, moved(spec, scope, version)), call())
         return id_
 
+    def export(self, kind: str, name: str = "*", *, of: Scope, to: str) -> None:
+        """Let a project refer to what is another's; `kind` is TASK, WORKFLOW or LAUNCH_PLAN."""
+        self.references.CreateExport(export_of(reference_pb.CreateExportRequest, kind, name, of=of, to=to), call())
+
+    def take_back(self, kind: str, name: str = "*", *, of: Scope, to: str) -> None:
+        """Take an export back."""
+        self.references.DeleteExport(export_of(reference_pb.DeleteExportRequest, kind, name, of=of, to=to), call())
+
     def plan(
-        self, workflow: EntityId, name: str = "plan", version: str = "v1", *, active: bool = False, **inputs: Any
+        self,
+        workflow: EntityId,
+        name: str = "plan",
+        version: str = "v1",
+        *,
+        active: bool = False,
+        scope: Scope | None = None,
+        **inputs: Any,
     ) -> EntityId:
-        """Register a launch plan of a workflow; `inputs` are parts of its spec."""
-        id_ = EntityId(workflow.scope, name, version)
+        """Register a launch plan of a workflow, in its scope or another; `inputs` are parts of its spec."""
+        id_ = EntityId(scope or workflow.scope, name, version)
         self.plans.RegisterLaunchPlan(register_plan(id_, plan_spec(workflow, **inputs)), call())
         if active:
             self.plans.ActivateLaunchPlan(plan_pb.ActivateLaunchPlanRequest(launch_plan=plan_id(id_)), call())
@@ -146,6 +166,11 @@ def flyte_id(id_: EntityId, kind: Any = identifier_pb2.UNSPECIFIED) -> identifie
     return identifier_pb2.Identifier(
         resource_type=kind, project=id_.scope.project, domain=id_.scope.domain, name=id_.name, version=id_.version
     )
+
+
+def export_of(request: Any, kind: str, name: str, *, of: Scope, to: str) -> Any:
+    """Make a request that names an export."""
+    return request(scope=scope_message(of), kind=f"ENTITY_KIND_{kind}", name=name, consumer=to)
 
 
 def packed(message: Message) -> AnyMessage:

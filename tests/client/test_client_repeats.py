@@ -37,6 +37,7 @@ def test_what_is_never_repeated_is_a_known_list() -> None:
         "CreateRole",
         "DeleteRole",
         "DeleteBinding",
+        "DeleteExport",
         "CreateServiceAccount",
     }
 

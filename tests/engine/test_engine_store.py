@@ -67,7 +67,7 @@ EVENTS = [
 def test_every_step_is_read_back_as_it_was_committed(store, database):
     execution = launch(database, "e1", compiled(), literals(x=1))
     (lease,) = store.lease(NOW, 1)
-    plan = parse(store.closure(SCOPE, store.load(lease).runs))
+    plan = parse(store.closure(SCOPE.domain, store.load(lease).runs))
     state = store.load(lease).state
     for tick, one in enumerate(EVENTS):
         step = graph.apply(plan, state, one)

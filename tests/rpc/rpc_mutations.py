@@ -81,7 +81,10 @@ def _native_changes(field: FieldDescriptor, where: str) -> Iterator[tuple[str, C
                 yield f"{token}", _setting(token), where, "INVALID_PAGE_TOKEN"
     elif field.enum_type is not None:
         for number in (99, -1, 0):
-            yield f"{number}", lambda owner, name, number=number: getattr(owner, name).append(number), "*", invalid
+            if field.is_repeated:
+                yield f"{number}", lambda owner, name, number=number: getattr(owner, name).append(number), "*", invalid
+            else:
+                yield f"{number}", _setting(number), where, invalid
     elif field.name == "page_size":
         yield "negative", _setting(-1), where, invalid
         yield "huge", _setting(2**31 - 1), "", ""

@@ -23,6 +23,7 @@ from rpc_expected import ADMIN, DATA, EXECUTIONS, PLANS, REGISTRY
 from rpc_servers import METHODS, NATIVE, Airspace
 
 from airspace.options.v1 import options_pb2
+from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace_server.access.rules import method_path
 from airspace_server.core.scope import Scope
 from airspace_server.storage.tables import NodeExecutionRow, ProjectRow, TaskAttemptRow, table
@@ -159,6 +160,8 @@ def native_request(method: MethodDescriptor, scope: Scope) -> Any:
             request.spec.Pack(body(scope))
     if method.name == "UpdateProject":
         request.update_mask.paths.extend(["name", "description", "labels"])
+    if method.name == "ListDependents":
+        request.kind = reference_pb.ENTITY_KIND_TASK
     if method.name == "DeleteBinding":
         request.role = "operator"
     return request

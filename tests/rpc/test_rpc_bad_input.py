@@ -13,7 +13,7 @@ import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
-from rpc_expected import ACCESS, ADMIN, EXECUTIONS, PLANS, PROJECT, REGISTRY
+from rpc_expected import ACCESS, ADMIN, EXECUTIONS, PLANS, PROJECT, REFERENCES, REGISTRY
 from rpc_mutations import NUL, Bad, flyte_mutations, native_mutations, scrambled
 from rpc_requests import request_for
 from rpc_servers import FLYTE, METHODS, NATIVE, OURS, Airspace, Answer, Caller
@@ -203,6 +203,9 @@ def tokens(populated: Airspace, admin: Caller) -> dict[str, str]:
             (field,) = {"task", "workflow", "launch_plan"} & {each.name for each in request.DESCRIPTOR.fields}
             getattr(request, field).version = name
             assert not admin(path, request).status
+        export = request_for(f"{REFERENCES}/CreateExport", OURS, populated)
+        export.consumer = name
+        assert not admin(f"{REFERENCES}/CreateExport", export).status
         launch = request_for(f"{EXECUTIONS}/LaunchExecution", OURS, populated)
         assert not admin(f"{EXECUTIONS}/LaunchExecution", launch).status
     for path, method in LISTS.items():
@@ -240,8 +243,10 @@ def test_a_page_token_is_good_for_its_own_scope_and_filter_alone(path: str, popu
     request.page_token = tokens[path]
     if hasattr(request, "phases"):
         request.phases.append(execution_pb.EXECUTION_PHASE_FAILED)
+    elif hasattr(request, "name"):
+        request.name = "another"
     else:
-        request.name = "thing"
+        return
     assert admin(path, request).reason == "INVALID_PAGE_TOKEN"
 
 

@@ -39,7 +39,7 @@ class _Flyte:
 
 _P = Permission
 _OWN_REFERENCES: Final = {
-    "spec": "registered ids replace those inside; admin/registry.py lets no other be referred to without an export",
+    "spec": "registered ids replace those inside; admin/registry.py refuses what is not exported",
 }
 _TASK_ID: Final = {"id.task_id": "compared with the task that the node ran, never used to look anything up"}
 
