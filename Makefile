@@ -50,8 +50,9 @@ contract: .venv/ready ## lint, format and breaking changes of the contract; what
 test: .venv/ready ## every test
 	$(BIN)/pytest -n 2 --dist loadfile
 
-nightly: .venv/ready ## the random tests, for long: a million decisions
-	RANDOM_DECISIONS=1000000 $(BIN)/pytest --timeout 1800 tests/access/test_access_decide.py
+nightly: .venv/ready ## the random tests, for long: a million decisions, long walks of two tenants
+	RANDOM_DECISIONS=1000000 RANDOM_CALLS=100000 RANDOM_SEED=$${RANDOM_SEED:-$$(date +%F)} $(BIN)/pytest --timeout 3600 \
+		tests/access/test_access_decide.py tests/isolation/test_two_tenants.py
 
 demo: .venv/ready ## the whole story on a real server; KEEP=1 leaves it running
 	$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
