@@ -8,6 +8,7 @@ from flyte_samples import add, chain, double, launching, outer, workflow_spec
 from flyteidl.admin import execution_pb2, workflow_pb2
 from flyteidl.core import compiler_pb2, identifier_pb2
 from google.protobuf.struct_pb2 import Struct
+from sqlalchemy import text
 from wing_doors import (
     Doors,
     call,
@@ -20,6 +21,7 @@ from wing_doors import (
     register_plan,
     register_workflow,
     scope_message,
+    together,
     workflow_id,
 )
 
@@ -27,6 +29,7 @@ from airspace.execution.v1 import execution_service_pb2 as execution_v1
 from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace_server.access.decide import Grant, Grants
+from airspace_server.admin.references import users
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.permissions import BUILT_IN_ROLES
 from airspace_server.core.scope import EntityId, EntityKind, ExecutionId, Reference, Scope, ScopePattern
@@ -321,6 +324,23 @@ def test_nothing_of_another_project_is_launched_directly_even_if_it_is_exported(
         )
 
 
+def test_an_export_that_is_taken_back_as_something_is_launched_is_gone_before_or_after_it(projects: Doors):
+    projects.register(chain, THEIRS)
+    projects.export("TASK", double.name, of=THEIRS, to=OURS.project)
+    register(projects, borrowing())
+    plan = projects.plan(WORKFLOW)
+    for _ in range(5):
+        before = len(_executions(projects, OURS))
+        launched, taken = together(
+            lambda: launch(projects, plan), lambda: projects.take_back("TASK", double.name, of=THEIRS, to=OURS.project)
+        )
+        assert taken is None
+        made = len(_executions(projects, OURS)) - before
+        assert made == 1 if isinstance(launched, str) else (made, launched.reason) == (0, Reason.EXPORT_MISSING)
+        assert refused(lambda: launch(projects, plan)).reason is Reason.EXPORT_MISSING
+        projects.export("TASK", double.name, of=THEIRS, to=OURS.project)
+
+
 # --- exports
 
 
@@ -467,3 +487,16 @@ def test_a_page_token_of_one_list_is_none_of_another(used: Doors):
     asked.page_token, asked.name = token, add.name
     error = refused(lambda: used.references.ListDependents(asked, call(grants=grants)))
     assert error.reason is Reason.INVALID_PAGE_TOKEN
+
+
+@pytest.mark.parametrize("seen", [None, ["maps", "vision"]])
+def test_dependents_are_found_by_an_index_and_not_by_reading_all_references(used: Doors, seen: list[str] | None):
+    statement = users(Scope("maps", "development"), EntityKind.TASK, double.name, "", seen)
+    if used.database.engine.dialect.name == "sqlite":
+        with used.database.engine.connect() as connection:
+            connection = connection.execution_options(airspace_across=True)
+            compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
+            plan = connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")).all()
+        assert all("SEARCH" in row.detail and "version_references_by_use" in row.detail for row in plan)
+    names = [column.name for index in statement.get_final_froms()[0].indexes for column in index.columns]
+    assert names[:4] == ["domain", "used_project", "used_kind", "used_name"]

@@ -32,7 +32,7 @@ registry.register     the scope      {PLANS} RegisterLaunchPlan
 registry.view         the scope      {PLANS} GetLaunchPlan GetActiveLaunchPlan ListLaunchPlans
 launchplan.activate   the scope      {PLANS} ActivateLaunchPlan DeactivateLaunchPlan
 export.manage         the scope      {REFERENCES} CreateExport ListExports DeleteExport
-registry.view         the scope      {REFERENCES} ListDependents
+registry.view         the scope      {REFERENCES} CreateExport ListDependents
 access.manage         everywhere     {ACCESS} CreateRole DeleteRole CreateServiceAccount
 access.manage         the scope      {ACCESS} CreateBinding DeleteBinding
 execution.launch      the scope      {EXECUTIONS} LaunchExecution

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, Select, bindparam, select
 
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import invalid_field, not_found
@@ -113,16 +113,7 @@ class References:
 
         Only what is registered in `projects`, None being all, in the scope's domain: nothing refers across domains.
         """
-        statement = select(_REFERENCES).where(
-            _REFERENCES.c.domain == scope.domain,
-            _REFERENCES.c.used_project == scope.project,
-            _REFERENCES.c.used_kind == kind.name,
-            _REFERENCES.c.used_name == name,
-        )
-        if version:
-            statement = statement.where(_REFERENCES.c.used_version == version)
-        if projects is not None:
-            statement = statement.where(_REFERENCES.c.project.in_(projects))
+        statement = users(scope, kind, name, version, projects)
         with self._database.read(across=True) as tx:
             rows, end = page(tx, statement, _BY_USER, size=size, last=last, descending=False)
         return [
@@ -131,6 +122,23 @@ class References:
             )
             for row in rows
         ], end
+
+
+def users(
+    scope: Scope, kind: EntityKind, name: str, version: str, projects: Sequence[str] | None
+) -> Select[tuple[Any, ...]]:
+    """Select what refers to a name, and to one version of it when that is not empty, in these projects or in all."""
+    statement = select(_REFERENCES).where(
+        _REFERENCES.c.domain == scope.domain,
+        _REFERENCES.c.used_project == scope.project,
+        _REFERENCES.c.used_kind == kind.name,
+        _REFERENCES.c.used_name == name,
+    )
+    if version:
+        statement = statement.where(_REFERENCES.c.used_version == version)
+    if projects is not None:
+        statement = statement.where(_REFERENCES.c.project.in_(projects))
+    return statement
 
 
 def _key(scope: Scope, kind: EntityKind, name: str, consumer: str) -> dict[str, str]:

@@ -71,6 +71,7 @@ class ReferenceServiceServicer:
 
     def CreateExport(self, request, context):
         """Exports something of a scope to another project. An export that exists is answered as it is.
+        It lets others read what is exported, so whoever creates it must be able to read it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
