@@ -31,7 +31,10 @@ from airspace_client._errors import (
     Unimplemented,
 )
 from airspace_client._model import (
+    AuditRecord,
     Binding,
+    ChainHead,
+    Change,
     Data,
     Dependent,
     Domain,
@@ -48,11 +51,13 @@ from airspace_client._model import (
     NodePhase,
     Project,
     ProjectState,
+    RecordKind,
     Registered,
     Role,
     ServiceAccount,
     Task,
     Transition,
+    Verdict,
     Workflow,
 )
 from airspace_client._tls import TLS
@@ -67,7 +72,10 @@ __all__ = [
     "AirspaceClient",
     "AirspaceError",
     "AlreadyExists",
+    "AuditRecord",
     "Binding",
+    "ChainHead",
+    "Change",
     "ClientCredentials",
     "CommandToken",
     "ConfigError",
@@ -95,6 +103,7 @@ __all__ = [
     "Project",
     "ProjectState",
     "Reason",
+    "RecordKind",
     "Registered",
     "ResourceExhausted",
     "Role",
@@ -107,6 +116,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
+    "Verdict",
     "Workflow",
 ]
 

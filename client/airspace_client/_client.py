@@ -8,12 +8,14 @@ from typing import Final, Self
 import grpc
 
 from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
+from airspace.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
 from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
 from airspace.reference.v1 import reference_service_pb2, reference_service_pb2_grpc
 from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from airspace_client._access import Access
+from airspace_client._audit import Audit
 from airspace_client._auth import StaticToken, TokenSource
 from airspace_client._config import find_config, read_config
 from airspace_client._executions import Executions
@@ -30,13 +32,13 @@ MAX_MESSAGE: Final = 20 * 1024 * 1024
 class AirspaceClient:
     """A connection to an Airspace server.
 
-    It has `projects`, `tasks`, `workflows`, `launch_plans`, `references`, `executions` and `access`.
+    It has `projects`, `tasks`, `workflows`, `launch_plans`, `references`, `executions`, `access` and `audit`.
 
     Use it in a `with` statement, or close it. It connects when it is first used, and may be used from several threads.
     Every method raises an AirspaceError; reads, and mutations that are safe to repeat, were repeated before that.
 
     The raw stubs are there too, as `project_service`, `registry_service`, `launch_plan_service`, `reference_service`,
-    `execution_service` and `access_service`; give their calls `metadata=client.metadata()`.
+    `execution_service`, `access_service` and `audit_service`; give their calls `metadata=client.metadata()`.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -73,6 +75,11 @@ class AirspaceClient:
             access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
             access_service_pb2_grpc.AccessServiceStub,
         )
+        audit = Service(
+            transport,
+            audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
+            audit_service_pb2_grpc.AuditServiceStub,
+        )
         self.projects = Projects(project)
         self.tasks = Tasks(registry)
         self.workflows = Workflows(registry)
@@ -80,12 +87,14 @@ class AirspaceClient:
         self.references = References(reference)
         self.executions = Executions(execution)
         self.access = Access(access)
+        self.audit = Audit(audit)
         self.project_service = project.stub
         self.registry_service = registry.stub
         self.launch_plan_service = launch_plan.stub
         self.reference_service = reference.stub
         self.execution_service = execution.stub
         self.access_service = access.stub
+        self.audit_service = audit.stub
 
     @classmethod
     def connect(

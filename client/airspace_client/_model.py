@@ -273,6 +273,66 @@ class Binding:
     create_time: datetime
 
 
+class RecordKind(StrEnum):
+    """What an audit record is about."""
+
+    MUTATION = "MUTATION"
+    DENIAL = "DENIAL"
+    UNKNOWN = "UNKNOWN"
+    """A kind that is newer than this client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A resource before and after a mutation: SHA-256 of what describes it, empty where it is not there."""
+
+    domain: str
+    resource: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """Who changed what, or was refused what. `chain` is a project, or "*" for the server; "*" as domain is none."""
+
+    chain: str
+    sequence: int
+    time: datetime
+    kind: RecordKind
+    principal: str
+    origin: str
+    method: str
+    permission: str
+    domain: str
+    reason: str
+    request_id: str
+    count: int
+    changes: tuple[Change, ...]
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """Where a chain of audit records ends."""
+
+    chain: str
+    sequence: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a chain was found: where it ends, and what is wrong from which record on; "" for a chain that holds."""
+
+    chain: str
+    sequence: int
+    hash: str
+    problem: str
+    problem_sequence: int
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
     """That a scope lets the project `consumer` refer to a name of its own in every version; "*" is every name."""

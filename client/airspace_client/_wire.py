@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import NullValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from airspace.access.v1 import access_service_pb2 as access_pb
+from airspace.audit.v1 import audit_service_pb2 as audit_pb
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.options.v1 import options_pb2
@@ -21,7 +22,9 @@ from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1.identifiers_pb2 import Scope
 from airspace_client._errors import InvalidArgument
 from airspace_client._model import (
+    AuditRecord,
     Binding,
+    Change,
     Data,
     Dependent,
     Domain,
@@ -38,10 +41,12 @@ from airspace_client._model import (
     NodePhase,
     Project,
     ProjectState,
+    RecordKind,
     Role,
     ServiceAccount,
     Task,
     Transition,
+    Verdict,
     Workflow,
 )
 
@@ -391,3 +396,39 @@ def identity(message: access_pb.WhoAmIResponse) -> Identity:
 def service_account(message: access_pb.CreateServiceAccountResponse) -> ServiceAccount:
     """Convert a new service account."""
     return ServiceAccount(name=message.name, secret=message.secret)
+
+
+def stamp(moment: datetime | None) -> Timestamp | None:
+    """Return the contract's form of a time."""
+    if moment is None:
+        return None
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
+
+
+def audit_record(message: audit_pb.Record) -> AuditRecord:
+    """Convert a record."""
+    return AuditRecord(
+        chain=message.chain,
+        sequence=message.sequence,
+        time=_moment(message.time),
+        kind=_member(RecordKind, audit_pb.RecordKind, "RECORD_KIND_", message.kind),
+        principal=message.principal,
+        origin=message.origin,
+        method=message.method,
+        permission=message.permission,
+        domain=message.domain,
+        reason=message.reason,
+        request_id=message.request_id,
+        count=message.count,
+        changes=tuple(Change(each.domain, each.resource, each.before, each.after) for each in message.changes),
+        previous_hash=message.previous_hash,
+        hash=message.hash,
+    )
+
+
+def verdict(message: audit_pb.VerifyChainsResponse) -> Verdict:
+    """Convert how a chain was found."""
+    head = message.head
+    return Verdict(head.chain, head.sequence, head.hash, message.problem, message.problem_sequence)

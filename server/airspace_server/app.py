@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 
 from airspace.access.v1 import access_service_pb2
+from airspace.audit.v1 import audit_service_pb2
 from airspace.execution.v1 import execution_service_pb2
 from airspace.launchplan.v1 import launch_plan_service_pb2
 from airspace.project.v1 import project_service_pb2
@@ -36,7 +37,9 @@ from airspace_server.admin.registry_service import LaunchPlanService, RegistrySe
 from airspace_server.artifacts import http as artifact_http
 from airspace_server.artifacts.flyte import DataProxy, scope_of_native_url
 from airspace_server.artifacts.local import LocalArtifactStore
-from airspace_server.artifacts.signing import UrlSigner
+from airspace_server.artifacts.signing import UrlGrant, UrlSigner
+from airspace_server.audit.ledger import Ledger
+from airspace_server.audit.service import AuditService
 from airspace_server.core import clock
 from airspace_server.execution.catalog import Catalog
 from airspace_server.execution.flyte import ExecutionFlyte, scope_of_flyte_url
@@ -63,6 +66,7 @@ _NATIVE: Final = (
     launch_plan_service_pb2,
     reference_service_pb2,
     access_service_pb2,
+    audit_service_pb2,
     execution_service_pb2,
 )
 _FLYTE: Final = (admin_pb2, dataproxy_pb2, signal_pb2, auth_pb2, identity_pb2)
@@ -79,6 +83,9 @@ class Parts:
         self.database = Database(settings.database)
         secrets = settings.data / "keys"
         secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.audit_key = keys.secret(secrets, "audit-heads")
+        self.ledger = Ledger(self.database, self.audit_key, clock.now)
+        self.database.before_commit = self.ledger.keep
         self.pager = Pager(keys.secret(secrets, "page-tokens"))
         self.signer = UrlSigner(keys.secret(secrets, "artifact-urls"), clock.now)
         self.artifacts = LocalArtifactStore(settings.data.absolute() / "artifacts")
@@ -92,7 +99,7 @@ class Parts:
         if settings.oidc_issuer:
             trusted.append(_oidc(settings))
         authenticator = Authenticator(trusted, self.policy, clock.now)
-        self.guards = Guards(authenticator.authenticate, lambda: self.policy.snapshot().grants)
+        self.guards = Guards(authenticator.authenticate, lambda: self.policy.snapshot().grants, self.ledger.refused)
         self.tls = _tls(settings)
 
     def methods(self) -> list[Method]:
@@ -110,13 +117,14 @@ class Parts:
             LaunchPlanService(launch_plans, lists),
             ReferenceService(References(database, clock.now), self.pager),
             AccessService(database, self.policy, self.pager, clock.now),
+            AuditService(database, self.audit_key, self.pager),
             ExecutionService(database, launcher, executions, self.watcher, self.pager, clock.now),
         )
         flyte_doors = (
             AdminFlyte(database, registry, launch_plans, self.pager, clock.now, settings.domains),
             ExecutionFlyte(database, launcher, executions, self.pager, settings.domains),
             DataProxy(
-                self.artifacts, self.signer, self.url, clock.now, MAX_UPLOAD, settings.domains, self._require_active
+                self.artifacts, self.signer, self.url, clock.now, MAX_UPLOAD, settings.domains, self._admit_upload
             ),
             AuthMetadataFlyte(self._login()),
             IdentityFlyte(),
@@ -144,17 +152,20 @@ class Parts:
         return served
 
     def start(self) -> None:
-        """Read the policy and watch it."""
+        """Read the policy and watch it, and begin to write down who is refused."""
         self.policy.start()
+        self.ledger.start()
 
     def close(self) -> None:
         """Let go of everything."""
+        self.ledger.stop()
         self.policy.stop()
         self.database.close()
 
-    def _require_active(self, project: str) -> None:
-        with self.database.read() as tx:
-            require_active(tx, project)
+    def _admit_upload(self, upload: UrlGrant) -> None:
+        with self.database.write(upload.scope) as tx:
+            require_active(tx, upload.scope.project)
+            tx.changed(f"upload {upload.scope}/{upload.path}", None, {"md5": upload.md5})
 
     def _login(self) -> Login:
         if self.issuer is not None:

@@ -75,7 +75,7 @@ def serve_admin(settings: Settings) -> None:
         parts = _prepared(settings, _port(http_socket), migrates=True)
         methods = parts.methods()
         own = handlers([method for method in methods if not executes(method)], parts.guards)
-        forwarder = Forwarder(execution)
+        forwarder = Forwarder(execution, parts.ledger.refused)
         passed = forwarder.handlers([method for method in methods if executes(method)])
         admin = Listener(settings.address(settings.grpc_port), _merged(own, passed), tls=parts.tls)
         _seed(parts, settings.address(admin.port))

@@ -7,13 +7,14 @@ import airspace_client
 def test_the_public_names_are_these() -> None:
     assert airspace_client.__all__ == sorted(airspace_client.__all__, key=lambda name: (not name.isupper(), name))
     assert set(airspace_client.__all__) == {
-        "TLS", "Aborted", "AirspaceClient", "AirspaceError", "AlreadyExists", "Binding", "ClientCredentials",
-        "CommandToken", "ConfigError", "Data", "DeadlineExceeded", "Dependent", "Domain", "EntityKind", "ErrorKind",
-        "Execution", "ExecutionError", "ExecutionHandle", "ExecutionPhase", "Export", "FailedPrecondition", "Identity",
-        "InternalError", "InvalidArgument", "LaunchPlan", "LaunchPlanState", "NodeExecution", "NodePhase", "NotFound",
-        "PermissionDenied", "Project", "ProjectState", "Reason", "Registered", "ResourceExhausted", "Role",
-        "ServiceAccount", "StaticToken", "Task", "Token", "TokenSource", "Transition", "Unauthenticated",
-        "Unavailable", "Unimplemented", "Workflow",
+        "TLS", "Aborted", "AirspaceClient", "AirspaceError", "AlreadyExists", "AuditRecord", "Binding", "ChainHead",
+        "Change", "ClientCredentials", "CommandToken", "ConfigError", "Data", "DeadlineExceeded", "Dependent",
+        "Domain", "EntityKind", "ErrorKind", "Execution", "ExecutionError", "ExecutionHandle", "ExecutionPhase",
+        "Export", "FailedPrecondition", "Identity", "InternalError", "InvalidArgument", "LaunchPlan",
+        "LaunchPlanState", "NodeExecution", "NodePhase", "NotFound", "PermissionDenied", "Project", "ProjectState",
+        "Reason", "RecordKind", "Registered", "ResourceExhausted", "Role", "ServiceAccount", "StaticToken", "Task",
+        "Token", "TokenSource", "Transition", "Unauthenticated", "Unavailable", "Unimplemented", "Verdict",
+        "Workflow",
     }  # fmt: skip
     assert all(getattr(airspace_client, name) for name in airspace_client.__all__)
     assert not hasattr(airspace_client, "Airspace")
@@ -26,9 +27,9 @@ def public(thing: object) -> set[str]:
 def test_the_public_methods_are_these() -> None:
     with airspace_client.AirspaceClient.connect("127.0.0.1:1") as client:
         assert public(client) == {
-            "projects", "tasks", "workflows", "launch_plans", "references", "executions", "access",
+            "projects", "tasks", "workflows", "launch_plans", "references", "executions", "access", "audit",
             "project_service", "registry_service", "launch_plan_service", "reference_service",
-            "execution_service", "access_service",
+            "execution_service", "access_service", "audit_service",
             "connect", "from_config", "close", "metadata", "target", "credentials",
         }  # fmt: skip
         assert public(client.projects) == {"list", "get", "create", "update", "archive", "restore", "list_domains"}
@@ -40,6 +41,7 @@ def test_the_public_methods_are_these() -> None:
             "project", "domain", "name", "launched",
             "get", "watch", "wait", "terminate", "data", "inputs", "outputs", "nodes", "node_data",
         }  # fmt: skip
+        assert public(client.audit) == {"list", "export", "verify"}
         assert public(client.access) == {
             "who_am_i", "list_roles", "create_role", "delete_role", "list_bindings", "create_binding",
             "delete_binding", "create_service_account",

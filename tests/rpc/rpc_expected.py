@@ -6,13 +6,14 @@ difference to this table.
 
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 
-PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS = (
+PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT = (
     "/airspace.project.v1.ProjectService",
     "/airspace.registry.v1.RegistryService",
     "/airspace.launchplan.v1.LaunchPlanService",
     "/airspace.reference.v1.ReferenceService",
     "/airspace.access.v1.AccessService",
     "/airspace.execution.v1.ExecutionService",
+    "/airspace.audit.v1.AuditService",
 )
 ADMIN, DATA, SIGNALS, AUTH, IDENTITY = (
     f"/flyteidl.service.{name}Service" for name in ("Admin", "DataProxy", "Signal", "AuthMetadata", "Identity")
@@ -39,6 +40,8 @@ execution.launch      the scope      {EXECUTIONS} LaunchExecution
 execution.terminate   the scope      {EXECUTIONS} TerminateExecution
 execution.view        the scope      {EXECUTIONS} GetExecution ListExecutions WatchExecution GetExecutionData
 execution.view        the scope      {EXECUTIONS} ListNodeExecutions GetNodeExecutionData
+audit.view            the scope      {AUDIT} ListRecords ExportRecords
+audit.view            every domain   {AUDIT} VerifyChains
 
 project.view          some domain    {ADMIN} GetProject
 project.create        everywhere     {ADMIN} RegisterProject

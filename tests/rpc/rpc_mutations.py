@@ -79,6 +79,9 @@ def _native_changes(field: FieldDescriptor, where: str) -> Iterator[tuple[str, C
         if field.name == "page_token":
             for token in ("5", "AAAA", "not base64!", "é", "_" * 100):
                 yield f"{token}", _setting(token), where, "INVALID_PAGE_TOKEN"
+    elif field.enum_type is not None and not field.is_repeated:
+        for number in (99, -1):
+            yield f"{number}", _setting(number), where, invalid
     elif field.enum_type is not None:
         for number in (99, -1, 0):
             if field.is_repeated:

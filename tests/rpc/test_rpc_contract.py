@@ -29,9 +29,10 @@ from airspace_server.core.scope import Scope
 from airspace_server.rpc.validation import FORMATS
 
 PROTOS = Path(airspace.options.v1.__path__[0]).parents[3] / "protos"
-READS = ("Get", "List", "Watch", "WhoAmI")
+READS = ("Get", "List", "Watch", "WhoAmI", "Export", "Verify")
+STREAMS = ("Watch", "Export", "Verify")
 VERBS = {
-    *("Get", "List", "Watch", "WhoAm"),
+    *("Get", "List", "Watch", "WhoAm", "Export", "Verify"),
     *("Create", "Delete", "Update", "Archive", "Restore", "Register", "Activate", "Deactivate", "Launch", "Terminate"),
 }
 native = pytest.mark.parametrize("method", NATIVE.values(), ids=lambda method: method.full_name)
@@ -70,7 +71,7 @@ def test_verbs_are_those_of_the_house_and_reads_say_so(method: MethodDescriptor)
     assert re.match(r"[A-Z][a-z]+(?:Am)?", method.name)[0] in VERBS
     harmless = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
     assert harmless == method.name.startswith(READS)
-    assert method.server_streaming == method.name.startswith("Watch")
+    assert method.server_streaming == method.name.startswith(STREAMS)
     assert not method.client_streaming
 
 

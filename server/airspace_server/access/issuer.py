@@ -137,6 +137,7 @@ def create_service_account(tx: Transaction, name: str, creator: str, at: int) ->
         raise ApiError(
             Reason.ALREADY_EXISTS, f"service account {name} exists", {"kind": "service account", "name": name}
         )
+    tx.changed(f"service account {name}", None, {"creator": creator, "disabled": False})
     return secret
 
 

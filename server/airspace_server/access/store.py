@@ -232,6 +232,7 @@ def create_role(tx: Transaction, caller: Principal, name: str, permissions: Coll
     row = {"name": name, "permissions": json.dumps(sorted(set(permissions))), "created_at": at}
     if name in BUILT_IN_ROLES or not tx.insert_new(_ROLES, row):
         raise ApiError(Reason.ALREADY_EXISTS, f"role {name} exists", {"kind": "role", "name": name})
+    tx.changed(f"role {name}", None, {"permissions": row["permissions"]})
     return revision
 
 
@@ -245,8 +246,11 @@ def delete_role(tx: Transaction, name: str) -> int:
     revision = change(tx)
     if tx.one(_role_in_use, role_name=name) is not None:
         raise ApiError(Reason.IN_USE, f"role {name} is bound", {"kind": "role", "name": name})
-    if tx.execute(_delete_role, role_name=name).rowcount != 1:
+    row = tx.one(_read_role, role_name=name)
+    if row is None:
         raise not_found("role", name)
+    tx.execute(_delete_role, role_name=name)
+    tx.changed(f"role {name}", {"permissions": row.permissions}, None)
     return revision
 
 
@@ -277,7 +281,7 @@ def create_binding(
 
 def insert_binding(tx: Transaction, binding: Binding) -> bool:
     """Insert a binding without asking who grants it, inside a `change`; tell whether it is new."""
-    return tx.insert_new(
+    inserted = tx.insert_new(
         _BINDINGS,
         {
             "member": binding.member,
@@ -288,6 +292,9 @@ def insert_binding(tx: Transaction, binding: Binding) -> bool:
             "created_at": binding.created_at,
         },
     )
+    if inserted:
+        _changed(tx, None, binding)
+    return inserted
 
 
 def delete_binding(tx: Transaction, member: str, role: str, pattern: ScopePattern) -> int:
@@ -296,8 +303,11 @@ def delete_binding(tx: Transaction, member: str, role: str, pattern: ScopePatter
     Raises NOT_FOUND, and LAST_ADMIN when nobody who can log in would be left with the role admin everywhere.
     """
     revision = change(tx)
-    if tx.execute(_delete_binding, **_named(member, role, pattern)).rowcount != 1:
+    row = tx.one(_read_binding, **_named(member, role, pattern))
+    if row is None:
         raise not_found("binding", f"of {member} to {role} at {pattern}")
+    tx.execute(_delete_binding, **_named(member, role, pattern))
+    _changed(tx, _binding(row), None)
     if (
         (role, pattern) == (ADMIN, _EVERYWHERE)
         and _can_log_in(tx, member)
@@ -339,6 +349,16 @@ def list_bindings(
     if position is not None:
         statement = statement.where(behind(_KEY, position, descending=False))
     return [_binding(row) for row in tx.all(ordered(statement, _KEY, descending=False).limit(limit))]
+
+
+def _changed(tx: Transaction, before: Binding | None, after: Binding | None) -> None:
+    """Tell the audit of a binding that comes or goes."""
+    for binding in filter(None, (before, after)):
+        tx.changed(
+            f"binding of {binding.member} to {binding.role} at {binding.pattern}",
+            *(None if each is None else {"creator": each.creator} for each in (before, after)),
+            at=(binding.pattern.project, binding.pattern.domain),
+        )
 
 
 def _covered(visible: Visible) -> ColumnElement[bool]:

@@ -178,6 +178,8 @@ class LaunchPlans:
 
     def _set(self, tx: Transaction, launch_plan: EntityId, state: str, now: int) -> None:
         tx.execute(_SET_STATE, own_name=launch_plan.name, own_version=launch_plan.version, new_state=state, now=now)
+        before = INACTIVE if state == ACTIVE else ACTIVE
+        tx.changed(f"state of launch plan {launch_plan}", {"state": before}, {"state": state})
 
     def _one(self, tx: Transaction, launch_plan: EntityId) -> LaunchPlan:
         row = tx.one(_ONE, name=launch_plan.name, version=launch_plan.version)

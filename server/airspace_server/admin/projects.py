@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, bindparam, select
 from airspace_server.access.decide import Visible
 from airspace_server.core import names
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
+from airspace_server.core.scope import ANY
 from airspace_server.storage.database import Transaction
 from airspace_server.storage.projects import ACTIVE, ARCHIVED
 from airspace_server.storage.tables import ProjectRow, table
@@ -68,6 +69,7 @@ def create(
     row = {"id": project, "created_at": now, **_columns(created)}
     if not tx.insert_new(PROJECTS, row):
         raise ApiError(Reason.ALREADY_EXISTS, f"project {project} exists", {"project": project}, "project")
+    tx.changed(f"project {project}", None, _described(created), at=(project, ANY))
     return created
 
 
@@ -104,12 +106,18 @@ def change(tx: Transaction, project: str, wanted: Change, *, now: int, version: 
     _check(after.name, after.description, after.labels)
     after = replace(after, version=before.version + 1, updated_at=now)
     tx.execute(_UPDATE.values(**_columns(after)), project=project)
+    tx.changed(f"project {project}", _described(before), _described(after), at=(project, ANY))
     return after
 
 
 def shown_to(visible: Visible) -> Sequence[ColumnElement[bool]]:
     """Restrict a list of projects to those of which at least one domain is visible."""
     return () if visible.projects is None else (PROJECTS.c.id.in_(sorted(visible.projects)),)
+
+
+def _described(project: Project) -> Mapping[str, Any]:
+    """Return what the audit's digests are of."""
+    return {key: value for key, value in _columns(project).items() if key not in ("version", "updated_at")}
 
 
 def _columns(project: Project) -> dict[str, Any]:

@@ -78,7 +78,8 @@ class References:
         }
         with self._database.write(scope) as tx:
             require_active(tx, scope.project)
-            tx.insert_new(EXPORTS, row)
+            if tx.insert_new(EXPORTS, row):
+                tx.changed(_resource(scope, kind, name, consumer), None, {"creator": creator})
             return _export(tx.execute(_GET, **_key(scope, kind, name, consumer)).one())
 
     def exports(
@@ -96,8 +97,11 @@ class References:
         What was registered with it stays as it is, is not registered anew and is not launched any more.
         """
         with self._database.write(scope) as tx:
-            if not tx.execute(_DELETE, **_key(scope, kind, name, consumer)).rowcount:
+            row = tx.one(_GET, **_key(scope, kind, name, consumer))
+            if row is None:
                 raise not_found("export", f"of {kind.value} {name} of {scope} to {consumer}")
+            tx.execute(_DELETE, **_key(scope, kind, name, consumer))
+            tx.changed(_resource(scope, kind, name, consumer), {"creator": row.creator}, None)
 
     def dependents(
         self,
@@ -139,6 +143,10 @@ def users(
     if projects is not None:
         statement = statement.where(_REFERENCES.c.project.in_(projects))
     return statement
+
+
+def _resource(scope: Scope, kind: EntityKind, name: str, consumer: str) -> str:
+    return f"export of {kind.value} {scope}/{name} to {consumer}"
 
 
 def _key(scope: Scope, kind: EntityKind, name: str, consumer: str) -> dict[str, str]:

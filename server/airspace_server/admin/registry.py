@@ -95,6 +95,7 @@ def insert_version(tx: Transaction, versions: Table, kind: str, id_: EntityId, r
     Raises DIFFERENT_CONTENT when the version holds other content.
     """
     if tx.insert_new(versions, {"name": id_.name, "version": id_.version, **row}):
+        tx.changed(f"{kind} {id_}", None, {"digest": row["digest"]})
         return True
     there = tx.one(one_version(versions), name=id_.name, version=id_.version)
     if there is not None and there.digest == row["digest"]:

@@ -27,8 +27,9 @@ class DataProxy:
     """CreateUploadLocation and CreateDownloadLocation of flyteidl's DataProxyService.
 
     `base_url` is what clients reach the routes of http.py at, such as "https://airspace.example.org";
-    `max_upload_bytes` is signed into every upload; `domains` are the server's. The interceptors have authorized the
-    call: an upload in the request's project and domain, a download in `scope_of_native_url`.
+    `max_upload_bytes` is signed into every upload; `domains` are the server's; `admit` records an upload, or raises
+    ApiError for one that must not be. The interceptors have authorized the call: an upload in the request's project and
+    domain, a download in `scope_of_native_url`.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class DataProxy:
         clock: Clock,
         max_upload_bytes: int,
         domains: Sequence[str],
-        require_active: Callable[[str], None],
+        admit: Callable[[UrlGrant], None],
     ) -> None:
         self._store = store
         self._signer = signer
@@ -47,7 +48,7 @@ class DataProxy:
         self._clock = clock
         self._max_upload_bytes = max_upload_bytes
         self._domains = domains
-        self._require_active = require_active
+        self._admit = admit
 
     def CreateUploadLocation(
         self,
@@ -75,7 +76,6 @@ class DataProxy:
         if not root:
             raise invalid_field("content_md5", "must be there, or filename_root")
         expires_at = self._expires_at(request.expires_in if request.HasField("expires_in") else None)
-        self._require_active(request.project)
         grant = UrlGrant(
             "PUT",
             Scope(request.project, request.domain),
@@ -84,6 +84,7 @@ class DataProxy:
             self._max_upload_bytes,
             request.content_md5 or None,
         )
+        self._admit(grant)
         return dataproxy_pb2.CreateUploadLocationResponse(
             signed_url=self._base_url + self._signer.sign(grant),
             native_url=self._store.native_url(grant.scope, grant.path),

@@ -28,6 +28,7 @@ class Permission(StrEnum):
     ACCESS_MANAGE = "access.manage"
     PROMOTION_PROMOTE = "promotion.promote"
     EXPORT_MANAGE = "export.manage"
+    AUDIT_VIEW = "audit.view"
 
 
 _VIEW: Final = frozenset(

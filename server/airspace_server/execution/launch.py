@@ -138,6 +138,7 @@ class Launcher:
             if not prepared.named:
                 raise ApiError(Reason.UNAVAILABLE, "no free name was found; try again")
             raise ApiError(Reason.ALREADY_EXISTS, f"execution {prepared.id} exists", {"name": prepared.id.name}, "name")
+        tx.changed(f"execution {prepared.id}", None, _described(prepared.row))
         moves: list[tuple[str | None, str]] = [(None, prepared.row["phase"])]
         if prepared.recovers:
             moves += self._keep_succeeded(tx, prepared)
@@ -274,6 +275,11 @@ class Launcher:
 def generated_name() -> str:
     """Choose a name for an execution: "a" and 19 random characters, as Flyte's look."""
     return "a" + "".join(secrets.choice(_ALPHABET) for _ in range(_NAME_LENGTH))
+
+
+def _described(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the audit's digest is of: nothing that inputs or variables of the environment could be guessed by."""
+    return {key: value for key, value in row.items() if key not in ("spec", "inputs", "user_inputs")}
 
 
 def _given(

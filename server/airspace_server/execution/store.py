@@ -177,6 +177,7 @@ class Executions:
                 )
             if phase is not ExecutionPhase.ABORTING:
                 now, sequence = self._clock(), row.sequence + 1
+                tx.changed(f"phase of execution {execution}", {"phase": phase}, {"phase": ExecutionPhase.ABORTING})
                 tx.execute(_ABORT, own_name=execution.name, new_sequence=sequence, cause=cause, by=principal, now=now)
                 tx.insert(
                     _TRANSITIONS,
@@ -194,8 +195,11 @@ class Executions:
     def set_archived(self, execution: ExecutionId, *, archived: bool) -> None:
         """Take the record of an execution out of the usual lists, or back into them. Raises NOT_FOUND."""
         with self._database.write(execution.scope) as tx:
-            self.read(tx, execution)
+            before = "ARCHIVED" if self.read(tx, execution).archived else "ACTIVE"
             state = "ARCHIVED" if archived else "ACTIVE"
+            if state == before:
+                return
+            tx.changed(f"state of execution {execution}", {"state": before}, {"state": state})
             tx.execute(_SET_STATE, own_name=execution.name, new_state=state, now=self._clock())
 
     def transitions(self, execution: ExecutionId, after: int) -> Sequence[Row[Any]]:

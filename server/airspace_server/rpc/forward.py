@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 
 import grpc
 
+from airspace_server.audit.ledger import Refusal
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.rpc.interceptors import MAX_MESSAGE, Method, given_request_id
 from airspace_server.rpc.receiving import Receiver
@@ -43,10 +44,11 @@ def channel(target: str, roots: bytes | None) -> grpc.Channel:
 
 
 class Forwarder:
-    """Passes methods on to another server until `close` is called."""
+    """Passes methods on to another server until `close` is called. It tells `refused` of calls that bring no token."""
 
-    def __init__(self, to: grpc.Channel) -> None:
+    def __init__(self, to: grpc.Channel, refused: Callable[[Refusal, str], None]) -> None:
         self._to = to
+        self._refused = refused
         self._receiver = Receiver()
         self._lock = threading.Lock()
         self._streams: set[Any] = set()
@@ -58,10 +60,14 @@ class Forwarder:
         for method in methods:
             service, name = method.path[1:].split("/")
             if method.streams:
-                stream: Any = grpc.stream_stream_rpc_method_handler(self._stream(self._to.unary_stream(method.path)))
+                stream: Any = grpc.stream_stream_rpc_method_handler(
+                    self._stream(method.path, self._to.unary_stream(method.path))
+                )
                 made.setdefault(service, {})[name] = stream
             else:
-                unary: Any = grpc.stream_unary_rpc_method_handler(self._unary(self._to.unary_unary(method.path)))
+                unary: Any = grpc.stream_unary_rpc_method_handler(
+                    self._unary(method.path, self._to.unary_unary(method.path))
+                )
                 made.setdefault(service, {})[name] = unary
         return made
 
@@ -73,9 +79,9 @@ class Forwarder:
         for stream in streams:
             stream.cancel()
 
-    def _unary(self, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
+    def _unary(self, path: str, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
         def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-            payload = self._received(messages, context)
+            payload = self._received(path, messages, context)
             try:
                 response, made = call.with_call(payload, timeout=_deadline(context), metadata=_passed(context))
             except grpc.RpcError as error:
@@ -86,18 +92,20 @@ class Forwarder:
 
         return behave
 
-    def _received(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+    def _received(self, path: str, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         """Wait for the call's message, from callers who at least show a token; whether it is good is asked behind."""
         if not any(key == "authorization" for key, _ in context.invocation_metadata() or ()):
-            _end(context, ApiError(Reason.TOKEN_MISSING, "this call needs a bearer token"))
+            problem = ApiError(Reason.TOKEN_MISSING, "this call needs a bearer token")
+            self._refused(Refusal("", path, "", "", "", problem.reason.value), _request_id(context))
+            _end(context, problem)
         try:
             return self._receiver.message(messages, context)
         except ApiError as error:
             _end(context, error)
 
-    def _stream(self, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
+    def _stream(self, path: str, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
         def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-            payload = self._received(messages, context)
+            payload = self._received(path, messages, context)
             made = call(payload, timeout=_deadline(context), metadata=_passed(context))
             context.add_callback(made.cancel)  # whoever stops listening here stops it there
             with self._lock:
@@ -146,9 +154,13 @@ def _unavailable(context: grpc.ServicerContext, message: str) -> NoReturn:
     _end(context, ApiError(Reason.UNAVAILABLE, message))
 
 
+def _request_id(context: grpc.ServicerContext) -> str:
+    return given_request_id(dict(context.invocation_metadata() or ())) or uuid.uuid4().hex
+
+
 def _end(context: grpc.ServicerContext, error: ApiError) -> NoReturn:
     """End a call that the other server did not end, with the caller's request id or one of its own."""
-    request_id = given_request_id(dict(context.invocation_metadata() or ())) or uuid.uuid4().hex
+    request_id = _request_id(context)
     status = status_of(error, request_id, native)
     context.set_trailing_metadata(
         (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", request_id))

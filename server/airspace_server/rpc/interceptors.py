@@ -28,7 +28,8 @@ from airspace_server.access.call import Call
 from airspace_server.access.decide import Grants, Need, Visible, first_missing, visible
 from airspace_server.access.identity import ANONYMOUS, Principal
 from airspace_server.access.rules import Guard, Rule
-from airspace_server.core.errors import ApiError, Reason
+from airspace_server.audit.ledger import Actor, Refusal, acting
+from airspace_server.core.errors import ApiError, Code, Reason
 from airspace_server.rpc.status import Translate, grpc_code, native, status_of
 from airspace_server.rpc.validation import Check
 
@@ -43,6 +44,8 @@ _duration: Final = metrics.get_meter("airspace_server").create_histogram(
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNFORESEEN: Final = ApiError(Reason.INTERNAL, "internal error; the request id finds it in the server's log")
 _MAX_SCOPE: Final = 127  # two names of 63 characters and a slash; what is longer was not validated yet
+
+_REFUSED: Final = frozenset({Code.PERMISSION_DENIED, Code.UNAUTHENTICATED})
 
 Handler = Callable[[Any, Call], Any]
 """Answers a request: with a message, or for a stream with an iterator of messages."""
@@ -63,10 +66,14 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What the chain asks: who a token names, what the policy says now. Both raise ApiError when they cannot tell."""
+    """What the chain asks: who a token names, what the policy says now. Both raise ApiError when they cannot tell.
+
+    It tells `refused` of every call that ends because of who made it.
+    """
 
     authenticate: Callable[[str | None], Principal]
     grants: Callable[[], Grants]
+    refused: Callable[[Refusal, str], None]
 
 
 class Stopped(Exception):  # noqa: N818 -- not an error of this program: the call ends with a status
@@ -102,6 +109,24 @@ class Exchange:
             self.active,
             self.recheck,
             self.visible,
+        )
+
+    def actor(self) -> Actor:
+        """Say on whose behalf the handler works."""
+        permission = self.needs[0].permission.value if self.needs else ""
+        return Actor(self.principal.member, self.method.path, permission, self.request_id)
+
+    def refusal(self, problem: ApiError) -> Refusal:
+        """Say what was refused, for the audit."""
+        known = self.principal is not ANONYMOUS
+        need = self.needs[0] if known and self.needs else None
+        return Refusal(
+            self.principal.member if known else "",
+            self.method.path,
+            need.permission.value if need else "",
+            need.target.project if need else "",
+            need.target.domain if need else "",
+            problem.reason.value,
         )
 
     def recheck(self) -> None:
@@ -189,6 +214,8 @@ def errors(exchange: Exchange) -> Iterator[None]:
     else:
         return
     exchange.reason = problem.reason.value
+    if problem.code in _REFUSED:
+        exchange.guards.refused(exchange.refusal(problem), exchange.request_id)
     try:
         exchange.status = status_of(problem, exchange.request_id, exchange.method.translate)
     except Exception:
@@ -269,7 +296,8 @@ def answer(exchange: Exchange) -> bytes:
     with telemetry_, log_, errors_:
         for step in BEFORE:
             step(exchange)
-        return encode(exchange.method.handler(exchange.request, exchange.call))
+        with acting(exchange.actor):
+            return encode(exchange.method.handler(exchange.request, exchange.call))
 
 
 def stream(exchange: Exchange) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ write-ahead logging and synchronous=FULL: a commit that was answered survives a 
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
@@ -39,7 +39,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.visitors import ExternallyTraversible
 
-from airspace_server.core.scope import Scope
+from airspace_server.core.scope import ANY, Scope
+from airspace_server.storage.changes import NOTHING, Change, digest
 from airspace_server.storage.lookups import Lookups, NoShortWayError
 from airspace_server.storage.tables import SCOPED
 
@@ -65,12 +66,36 @@ class Transaction:
         self._row_values: Mapping[str, str] = {"project": scope.project, "domain": scope.domain} if scope else {}
         self._options: Mapping[str, Any] | None = None
         self.scope = scope
+        self.written: set[Table] = set()
+        """The tables in which a row was inserted, updated or deleted."""
+        self.changes: list[Change] = []
+
+    def changed(
+        self,
+        resource: str,
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any] | None,
+        *,
+        at: tuple[str, str] | None = None,
+    ) -> None:
+        """Say that this transaction changes a resource, from and to what describes it; None where it is not there.
+
+        `at` is its project and domain, unless it lies in the transaction's scope. What is the same before and after
+        did not change.
+        """
+        if before == after:
+            return
+        project, domain = at or ((self.scope.project, self.scope.domain) if self.scope else (ANY, ANY))
+        digests = [NOTHING if content is None else digest(content) for content in (before, after)]
+        self.changes.append(Change(project, domain, resource, *digests))
 
     def execute(self, statement: Executable, **values: Any) -> CursorResult[Any]:
         """Run a statement that was built with `scoped`, with its other values."""
         result: CursorResult[Any] = self._connection.execute(
             statement, {**values, **self._scope_values}, execution_options=self._options
         )
+        if isinstance(statement, Update | Delete) and result.rowcount:
+            self.written.add(cast("Table", statement.table))
         return result
 
     def one(self, statement: Executable, **values: Any) -> Row[Any] | None:
@@ -85,6 +110,7 @@ class Transaction:
         """Insert rows; a scoped table's rows get the scope of the transaction."""
         own = self._row_values if table in SCOPED else {}
         self._connection.execute(table.insert(), [{**row, **own} for row in rows])
+        self.written.add(table)
 
     def insert_new(self, table: Table, row: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key is there; tell whether it was inserted. Races end in one winner."""
@@ -93,7 +119,10 @@ class Transaction:
         result = self._connection.execute(
             insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True), {**row, **own}
         )
-        return result.rowcount == 1
+        if result.rowcount != 1:
+            return False
+        self.written.add(table)
+        return True
 
     def beside(self, scope: Scope) -> "Transaction":
         """Read another scope as of the same moment: what it exports to this one (storage/references.py)."""
@@ -130,6 +159,8 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         event.listen(self.engine, "before_execute", _guard)
         self._lookups = Lookups(self.engine, pool_size // 2)
+        self.before_commit: Callable[[Transaction], None] = lambda _: None
+        """Called at the end of every transaction that changes something; what it raises undoes all of it."""
 
     def find(self, scope: Scope, statement: Select[Any], **values: Any) -> Any:
         """Return the first row of one prebuilt statement, with columns by name, or None: the cheapest way to read.
@@ -166,7 +197,9 @@ class Database:
         with self.engine.connect() as connection:
             connection = connection.execution_options(**options)
             with connection.begin():
-                yield Transaction(connection, scope)
+                tx = Transaction(connection, scope)
+                yield tx
+                self.before_commit(tx)
 
     def close(self) -> None:
         """Close the pooled connections."""

@@ -397,6 +397,49 @@ class ServiceAccountRow(SQLModel, table=True):
     created_at: int = _time()
 
 
+# --- audit
+
+
+class AuditRecordRow(SQLModel, table=True):
+    """A record of a chain; `audit/chain.py` says what each column means. `changes` is JSON.
+
+    Not a scoped table: a chain belongs to a project, or as "*" to the server. Nothing updates or deletes a row.
+    """
+
+    __tablename__ = "audit_records"
+    __table_args__ = (
+        Index("audit_records_newest", "at", "chain", "sequence"),
+        Index("audit_records_of_chain", "chain", "at", "sequence"),
+    )
+
+    chain: str = Field(primary_key=True, max_length=63)
+    sequence: int = Field(primary_key=True, sa_type=BigInteger)
+    at: int = _time()
+    kind: str = Field(max_length=16)
+    principal: str = Field(max_length=255)
+    origin: str = Field(max_length=255)
+    method: str = Field(max_length=255)
+    permission: str = Field(max_length=63)
+    domain: str = Field(max_length=63)
+    reason: str = Field(max_length=63)
+    request_id: str = Field(max_length=64)
+    count: int = Field(sa_type=BigInteger)
+    changes: str = _text()
+    previous: str = Field(max_length=64)
+    hash: str = Field(max_length=64)
+
+
+class AuditHeadRow(SQLModel, table=True):
+    """Where a chain ends, sealed with a key that is not in the database. Its writers wait here for each other."""
+
+    __tablename__ = "audit_heads"
+
+    chain: str = Field(primary_key=True, max_length=63)
+    sequence: int = Field(sa_type=BigInteger)
+    hash: str = Field(max_length=64)
+    seal: str = Field(max_length=64)
+
+
 # --- all wings
 
 
