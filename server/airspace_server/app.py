@@ -115,7 +115,7 @@ class Parts:
             ProjectService(database, self.pager, clock.now, settings.domains),
             RegistryService(registry, lists),
             LaunchPlanService(launch_plans, lists),
-            ReferenceService(References(database, clock.now), self.pager),
+            ReferenceService(References(database, clock.now), self.policy, self.pager),
             AccessService(database, self.policy, self.pager, clock.now),
             AuditService(database, self.audit_key, self.pager),
             ExecutionService(database, launcher, executions, self.watcher, self.pager, clock.now),

@@ -23,6 +23,7 @@ from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
 from airspace_server.access.decide import Grants, Visible
 from airspace_server.access.identity import Principal
+from airspace_server.access.store import PolicyStore
 from airspace_server.admin.flyte import AdminFlyte
 from airspace_server.admin.launch_plans import LaunchPlans
 from airspace_server.admin.project_service import ProjectService
@@ -95,7 +96,7 @@ class Doors:
         self.registry = RegistryService(registry, lists)
         self.plans = LaunchPlanService(launch_plans, lists)
         self.executions = ExecutionService(database, launcher, self.store, self.watcher, pager, self.clock)
-        self.references = ReferenceService(References(database, self.clock), pager)
+        self.references = ReferenceService(References(database, self.clock), PolicyStore(database), pager)
         self.admin = AdminFlyte(database, registry, launch_plans, pager, self.clock, DOMAINS)
         self.flyte = ExecutionFlyte(database, launcher, self.store, pager, DOMAINS)
 

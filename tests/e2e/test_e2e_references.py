@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,16 @@ def test_a_launch_plan_of_a_reference_workflow_runs_it_in_the_consumers_scope(ex
     assert launched.code == 0, launched.text
     name = re.search(r"launched borrowers/development/(\w+)", launched.out)[1]
     assert exported.airspace_json("executions", "outputs", *OURS, name) == {"o0": "6 plums"}
+
+
+def test_flyteremote_reads_and_runs_what_is_exported_by_its_exact_id(exported):
+    remote = exported.remote
+    plan = remote.fetch_launch_plan(name="borrowed_lp", version="v1")  # with its workflow, which is the exporter's
+    execution = remote.wait(
+        remote.execute(plan, inputs={"x": 5}), timeout=timedelta(seconds=120), poll_interval=timedelta(seconds=0.2)
+    )
+    assert execution.outputs == {"o0": "10 plums"}
+    assert (execution.id.project, plan.workflow_id.project) == ("borrowers", PROJECT)
 
 
 def test_a_workflow_with_a_reference_launch_plan_is_registered_and_says_that_it_cannot_be_run_yet(exported):

@@ -94,6 +94,19 @@ def test_an_option_without_a_guard_that_exists(guard: int):
     refused(contract(requiring({"scope": "scope"}, guard=guard), SCOPE), "has no guard")
 
 
+@pytest.mark.parametrize(
+    ("requirement", "fields"),
+    [
+        ({"scope": "scope"}, [SCOPE]),
+        ({"scope": "execution.scope"}, [field("execution", "airspace.type.v1.ExecutionId")]),
+        ({"project": "project"}, [PROJECT]),
+        ({"server": True}, [SCOPE]),
+    ],
+)
+def test_an_export_of_what_cannot_be_exported(requirement: dict[str, Any], fields: list[Field]):
+    refused(contract(requiring({**requirement, "exported": True}), *fields), "export|no field")
+
+
 def test_a_guard_that_requires_nothing():
     refused(contract(options_pb2.Authorization(guard=options_pb2.GUARD_REQUIRE)), "go together")
 

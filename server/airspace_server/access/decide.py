@@ -10,7 +10,7 @@ from enum import Enum
 
 from airspace_server.access.identity import Principal
 from airspace_server.core.permissions import Permission
-from airspace_server.core.scope import ANY, Scope, ScopePattern
+from airspace_server.core.scope import ANY, EntityKind, Scope, ScopePattern
 
 
 class Reach(Enum):
@@ -29,6 +29,8 @@ class Need:
     permission: Permission
     target: ScopePattern
     reach: Reach = Reach.ALL
+    exported: tuple[EntityKind, str] | None = None
+    """What may be exported to where the permission is held instead: a kind, and a name in the target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +44,29 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """The compiled policy: member, then pattern, then permissions. Immutable; a change makes a new one."""
+    """The compiled policy: member, then pattern, then permissions. Immutable; a change makes a new one.
+
+    `exports` are the projects that something of a scope is exported to, by project, domain, kind and name, which may be
+    "*".
+    """
 
     table: Mapping[str, Mapping[tuple[str, str], frozenset[Permission]]] = field(default_factory=dict)
+    exports: Mapping[tuple[str, str, EntityKind, str], frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def compile(cls, grants: Iterable[Grant]) -> "Grants":
-        """Compile bindings; several of one member at one pattern add up."""
+    def compile(
+        cls, grants: Iterable[Grant], exports: Iterable[tuple[tuple[str, str, EntityKind, str], str]] = ()
+    ) -> "Grants":
+        """Compile bindings and exports; several of one member at one pattern add up."""
         table: dict[str, dict[tuple[str, str], frozenset[Permission]]] = {}
         for grant in grants:
             patterns = table.setdefault(grant.member, {})
             key = (grant.pattern.project, grant.pattern.domain)
             patterns[key] = patterns.get(key, frozenset()) | grant.permissions
-        return cls(table)
+        consumers: dict[tuple[str, str, EntityKind, str], set[str]] = {}
+        for thing, consumer in exports:
+            consumers.setdefault(thing, set()).add(consumer)
+        return cls(table, {thing: frozenset(them) for thing, them in consumers.items()})
 
 
 def holds(principal: Principal, need: Need, grants: Grants) -> bool:
@@ -83,9 +95,22 @@ def first_missing(principal: Principal, needs: Sequence[Need], grants: Grants) -
     if not needs:
         raise ValueError("a decision needs at least one requirement")
     for need in needs:
-        if not holds(principal, need, grants):
+        if not holds(principal, need, grants) and not _holds_where_exported(principal, need, grants):
             return need
     return None
+
+
+def _holds_where_exported(principal: Principal, need: Need, grants: Grants) -> bool:
+    """Tell whether the principal holds the permission in a project that the thing is exported to, in its domain."""
+    if need.exported is None:
+        return False
+    kind, name = need.exported
+    project, domain = need.target.project, need.target.domain
+    return any(
+        holds(principal, Need(need.permission, ScopePattern(consumer, domain)), grants)
+        for each in (name, ANY)
+        for consumer in grants.exports.get((project, domain, kind, each), ())
+    )
 
 
 @dataclass(frozen=True, slots=True)

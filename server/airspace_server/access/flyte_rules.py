@@ -14,9 +14,9 @@ from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 from google.protobuf.message import Message
 
 from airspace_server.access.decide import Reach
-from airspace_server.access.rules import Guard, Requirement, Rule, RuleError, method_path
+from airspace_server.access.rules import Guard, Requirement, Rule, RuleError, method_path, or_where_exported
 from airspace_server.core.permissions import Permission
-from airspace_server.core.scope import ANY, Scope, ScopePattern
+from airspace_server.core.scope import ANY, EntityKind, Scope, ScopePattern
 
 Locate = Callable[[str], Scope]
 """Tells which scope a URL lies in; raises ApiError INVALID_FIELD when in none."""
@@ -24,7 +24,10 @@ Locate = Callable[[str], Scope]
 
 @dataclass(frozen=True, slots=True)
 class _Flyte:
-    """A line of the table. Paths lead to a message with project and domain fields; "" is the request itself."""
+    """A line of the table. Paths lead to a message with project and domain fields; "" is the request itself.
+
+    `exported` is the kind of what `scope` leads to, where an export of it counts.
+    """
 
     permission: Permission | None = None
     also: Permission | None = None
@@ -33,6 +36,7 @@ class _Flyte:
     any_domain_of: str | None = None
     server: bool = False
     url: str | None = None
+    exported: EntityKind | None = None
     guard: Guard = Guard.REQUIRE
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
@@ -45,11 +49,11 @@ _TASK_ID: Final = {"id.task_id": "compared with the task that the node ran, neve
 
 _ADMIN: Final[Mapping[str, _Flyte]] = {
     "CreateTask": _Flyte(_P.REGISTRY_REGISTER, scope="id", elsewhere=_OWN_REFERENCES),
-    "GetTask": _Flyte(_P.REGISTRY_VIEW, scope="id"),
+    "GetTask": _Flyte(_P.REGISTRY_VIEW, scope="id", exported=EntityKind.TASK),
     "ListTaskIds": _Flyte(_P.REGISTRY_VIEW, scope=""),
     "ListTasks": _Flyte(_P.REGISTRY_VIEW, scope="id"),
     "CreateWorkflow": _Flyte(_P.REGISTRY_REGISTER, scope="id", elsewhere=_OWN_REFERENCES),
-    "GetWorkflow": _Flyte(_P.REGISTRY_VIEW, scope="id"),
+    "GetWorkflow": _Flyte(_P.REGISTRY_VIEW, scope="id", exported=EntityKind.WORKFLOW),
     "ListWorkflowIds": _Flyte(_P.REGISTRY_VIEW, scope=""),
     "ListWorkflows": _Flyte(_P.REGISTRY_VIEW, scope="id"),
     "CreateLaunchPlan": _Flyte(
@@ -57,7 +61,7 @@ _ADMIN: Final[Mapping[str, _Flyte]] = {
         scope="id",
         elsewhere={"spec": "admin/launch_plans.py refuses a workflow that is not exported here"},
     ),
-    "GetLaunchPlan": _Flyte(_P.REGISTRY_VIEW, scope="id"),
+    "GetLaunchPlan": _Flyte(_P.REGISTRY_VIEW, scope="id", exported=EntityKind.LAUNCH_PLAN),
     "GetActiveLaunchPlan": _Flyte(_P.REGISTRY_VIEW, scope="id"),
     "ListActiveLaunchPlans": _Flyte(_P.REGISTRY_VIEW, scope=""),
     "ListLaunchPlanIds": _Flyte(_P.REGISTRY_VIEW, scope=""),
@@ -203,7 +207,8 @@ def _requirement(permission: Permission, line: _Flyte, locate: Mapping[str, Loca
             value = get(request)
             return ScopePattern(value.project, value.domain)
 
-        return Requirement(permission, line.scope or "project, domain", read_scope)
+        made = Requirement(permission, line.scope or "project, domain", read_scope)
+        return or_where_exported(made, line.exported, line.scope) if line.exported else made
     path = line.project or line.any_domain_of
     if path is None:
         raise RuleError(f"a rule for {permission.value} says nowhere where it must be held")

@@ -6,7 +6,7 @@ from starting, because a handler could use it unchecked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import reduce
 from operator import attrgetter
@@ -18,12 +18,17 @@ from google.protobuf.message import Message
 from airspace.options.v1 import options_pb2
 from airspace_server.access.decide import Need, Reach
 from airspace_server.core.permissions import Permission
-from airspace_server.core.scope import ANY, ScopePattern
+from airspace_server.core.scope import ANY, EntityKind, ScopePattern
 
 _AUTHORIZATION: Final[Any] = options_pb2.authorization
 _RULES: Final[Any] = options_pb2.rules
 _SCOPE: Final = "airspace.type.v1.Scope"
 _PATTERN: Final = "airspace.type.v1.ScopePattern"
+_EXPORTABLE: Final = {
+    "airspace.type.v1.TaskId": EntityKind.TASK,
+    "airspace.type.v1.WorkflowId": EntityKind.WORKFLOW,
+    "airspace.type.v1.LaunchPlanId": EntityKind.LAUNCH_PLAN,
+}
 _PROJECT_FORMATS: Final = (options_pb2.FORMAT_PROJECT, options_pb2.FORMAT_PROJECT_OR_ANY)
 
 
@@ -42,12 +47,16 @@ class Guard(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A permission and how to read from a request where it must be held. `where` says it in words."""
+    """A permission and how to read from a request where it must be held. `where` says it in words.
+
+    `exported` reads what may be exported to where it is held instead.
+    """
 
     permission: Permission
     where: str
     read: Callable[[Message], ScopePattern]
     reach: Reach = Reach.ALL
+    exported: Callable[[Message], tuple[EntityKind, str]] | None = None
 
     def need(self, request: Message) -> Need:
         """Return what this request needs.
@@ -55,7 +64,8 @@ class Requirement:
         No project is called "*": whoever asks for some domain of it asks for all projects, and must hold it in all.
         """
         target = self.read(request)
-        return Need(self.permission, target, Reach.ALL if target.project == ANY else self.reach)
+        exported = self.exported(request) if self.exported else None
+        return Need(self.permission, target, Reach.ALL if target.project == ANY else self.reach, exported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,7 @@ def _native_rule(method: MethodDescriptor) -> Rule:
     for requirement in option.require:
         permission = _known_permission(path, requirement.permission)
         target = requirement.WhichOneof("target")
-        if target == "server" and requirement.server:
+        if target == "server" and requirement.server and not requirement.exported:
             everywhere = True
             requirements.append(Requirement(permission, "everywhere", lambda _: ScopePattern(ANY, ANY)))
             continue
@@ -126,11 +136,31 @@ def _native_rule(method: MethodDescriptor) -> Rule:
         if field is None:
             raise RuleError(f"{path} requires {permission.value} at {field_path!r}, which is no field of its request")
         covered.add(field_path)
-        requirements.append(_requirement(path, permission, str(target), field_path, field))
+        made = _requirement(path, permission, str(target), field_path, field)
+        requirements.append(
+            _or_where_exported(path, made, method.input_type, field_path) if requirement.exported else made
+        )
     uncovered = [] if everywhere else sorted(set(_scope_paths(method.input_type)) - covered)
     if uncovered:
         raise RuleError(f"{path} does not check {', '.join(uncovered)}")
     return Rule(guard, tuple(requirements), _known_permission(path, option.filter) if option.filter else None)
+
+
+def _or_where_exported(path: str, made: Requirement, request: Descriptor, field_path: str) -> Requirement:
+    id_path, _, last = field_path.rpartition(".")
+    field = _resolve(request, id_path)
+    kind = _EXPORTABLE.get(field.message_type.full_name) if field and field.message_type and last == "scope" else None
+    if kind is None:
+        raise RuleError(f"{path}: what is exported has a TaskId, WorkflowId or LaunchPlanId, and {id_path!r} is none")
+    return or_where_exported(made, kind, id_path)
+
+
+def or_where_exported(made: Requirement, kind: EntityKind, path: str) -> Requirement:
+    """Let a permission be held where the thing is exported to instead; `path` leads to its id."""
+    get_name = attrgetter(f"{path}.name")
+    return replace(
+        made, where=f"{made.where}, or where it is exported to", exported=lambda request: (kind, get_name(request))
+    )
 
 
 def _known_permission(path: str, number: int) -> Permission:

@@ -19,9 +19,10 @@ from airspace_server.access.decide import Grant, Grants, Need, Visible, holds
 from airspace_server.access.identity import Principal
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.permissions import ADMIN, BUILT_IN_ROLES, Permission
-from airspace_server.core.scope import ANY, ScopePattern
+from airspace_server.core.scope import ANY, EntityKind, ScopePattern
 from airspace_server.storage.database import Database, Transaction
 from airspace_server.storage.paging import behind, ordered
+from airspace_server.storage.references import EXPORTS
 from airspace_server.storage.tables import BindingRow, PolicyRevisionRow, RoleRow, ServiceAccountRow, table
 
 MAX_AGE: Final = 30.0
@@ -45,6 +46,9 @@ _hold_revision: Final = _read_revision.with_for_update()
 _next_revision: Final = update(_REVISION).where(_REVISION.c.id == _THE_ROW).values(revision=bindparam("next_revision"))
 _read_roles: Final = select(_ROLES.c.name, _ROLES.c.permissions).order_by(_ROLES.c.name)
 _read_role: Final = select(_ROLES.c.permissions).where(_ROLES.c.name == bindparam("role_name"))
+_read_exports: Final = select(
+    EXPORTS.c.exporter, EXPORTS.c.export_domain, EXPORTS.c.kind, EXPORTS.c.name, EXPORTS.c.consumer
+)
 _read_accounts: Final = select(_ACCOUNTS.c.name).where(_ACCOUNTS.c.disabled.is_(False))
 _delete_role: Final = delete(_ROLES).where(_ROLES.c.name == bindparam("role_name"))
 _role_in_use: Final = select(_BINDINGS.c.member).where(_BINDINGS.c.role == bindparam("role_name")).limit(1)
@@ -198,10 +202,15 @@ def load(tx: Transaction, revision: int) -> Policy:
     own = {row.name: _permissions(row.permissions) for row in tx.all(_read_roles)}
     return Policy(
         revision=revision,
-        grants=Grants.compile(_grants(tx.all(_read_grants))),
+        grants=Grants.compile(_grants(tx.all(_read_grants)), _exports(tx)),
         roles={**BUILT_IN_ROLES, **{name: held for name, held in own.items() if name not in BUILT_IN_ROLES}},
         service_accounts=frozenset(row.name for row in tx.all(_read_accounts)),
     )
+
+
+def _exports(tx: Transaction) -> Iterator[tuple[tuple[str, str, EntityKind, str], str]]:
+    for row in tx.all(_read_exports):
+        yield (row.exporter, row.export_domain, EntityKind[row.kind], row.name), row.consumer
 
 
 def establish(tx: Transaction) -> None:

@@ -7,6 +7,7 @@ from airspace.reference.v1 import reference_service_pb2 as pb
 from airspace_server.access.call import Call
 from airspace_server.access.decide import visible
 from airspace_server.access.messages import scope_message, scope_of, timestamp
+from airspace_server.access.store import PolicyStore
 from airspace_server.admin.references import Dependent, Export, References
 from airspace_server.core.errors import invalid_field
 from airspace_server.core.permissions import Permission
@@ -24,8 +25,9 @@ _NUMBERS: Final[Mapping[EntityKind, Any]] = {kind: number for number, kind in _K
 class ReferenceService:
     """airspace.reference.v1.ReferenceService."""
 
-    def __init__(self, references: References, pager: Pager) -> None:
+    def __init__(self, references: References, policy: PolicyStore, pager: Pager) -> None:
         self._references = references
+        self._policy = policy
         self._pager = pager
 
     def CreateExport(self, request: pb.CreateExportRequest, call: Call) -> pb.CreateExportResponse:
@@ -33,6 +35,7 @@ class ReferenceService:
         export = self._references.export(
             scope_of(request.scope), _kind(request.kind), request.name, request.consumer, call.principal.member
         )
+        self._policy.refresh()
         return pb.CreateExportResponse(export=_export(export))
 
     def ListExports(self, request: pb.ListExportsRequest, _call: Call) -> pb.ListExportsResponse:
@@ -47,6 +50,7 @@ class ReferenceService:
     def DeleteExport(self, request: pb.DeleteExportRequest, _call: Call) -> pb.DeleteExportResponse:
         """Take an export back."""
         self._references.take_back(scope_of(request.scope), _kind(request.kind), request.name, request.consumer)
+        self._policy.refresh()
         return pb.DeleteExportResponse()
 
     def ListDependents(self, request: pb.ListDependentsRequest, call: Call) -> pb.ListDependentsResponse:

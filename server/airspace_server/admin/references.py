@@ -1,4 +1,7 @@
-"""What a scope exports to other projects, and who uses what is registered."""
+"""What a scope exports to other projects, and who uses what is registered.
+
+Exports are part of the policy: a change of one is a new revision of it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Select, bindparam, select
 
+from airspace_server.access.store import change
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import invalid_field, not_found
 from airspace_server.core.scope import EntityId, EntityKind, Scope
@@ -77,6 +81,7 @@ class References:
             "created_at": self._clock(),
         }
         with self._database.write(scope) as tx:
+            change(tx)
             require_active(tx, scope.project)
             if tx.insert_new(EXPORTS, row):
                 tx.changed(_resource(scope, kind, name, consumer), None, {"creator": creator})
@@ -97,6 +102,7 @@ class References:
         What was registered with it stays as it is, is not registered anew and is not launched any more.
         """
         with self._database.write(scope) as tx:
+            change(tx)
             row = tx.one(_GET, **_key(scope, kind, name, consumer))
             if row is None:
                 raise not_found("export", f"of {kind.value} {name} of {scope} to {consumer}")

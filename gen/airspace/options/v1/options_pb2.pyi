@@ -102,20 +102,22 @@ RULES_FIELD_NUMBER: _ClassVar[int]
 rules: _descriptor.FieldDescriptor
 
 class Requirement(_message.Message):
-    __slots__ = ("permission", "scope", "project", "any_domain_of", "pattern", "server")
+    __slots__ = ("permission", "scope", "project", "any_domain_of", "pattern", "server", "exported")
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     ANY_DOMAIN_OF_FIELD_NUMBER: _ClassVar[int]
     PATTERN_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
+    EXPORTED_FIELD_NUMBER: _ClassVar[int]
     permission: Permission
     scope: str
     project: str
     any_domain_of: str
     pattern: str
     server: bool
-    def __init__(self, permission: _Optional[_Union[Permission, str]] = ..., scope: _Optional[str] = ..., project: _Optional[str] = ..., any_domain_of: _Optional[str] = ..., pattern: _Optional[str] = ..., server: _Optional[bool] = ...) -> None: ...
+    exported: bool
+    def __init__(self, permission: _Optional[_Union[Permission, str]] = ..., scope: _Optional[str] = ..., project: _Optional[str] = ..., any_domain_of: _Optional[str] = ..., pattern: _Optional[str] = ..., server: _Optional[bool] = ..., exported: _Optional[bool] = ...) -> None: ...
 
 class Authorization(_message.Message):
     __slots__ = ("guard", "require", "filter")
