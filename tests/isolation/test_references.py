@@ -384,6 +384,15 @@ def test_an_export_to_oneself_means_nothing_and_is_refused(projects: Doors):
     assert (error.reason, error.field) == (Reason.INVALID_FIELD, "consumer")
 
 
+def test_what_an_archived_project_exports_can_still_be_launched_by_others(projects: Doors):
+    projects.register(chain, THEIRS)
+    projects.export("TASK", of=THEIRS, to=OURS.project)
+    register(projects, borrowing())
+    plan = projects.plan(WORKFLOW)
+    projects.archive(THEIRS.project)
+    assert launch(projects, plan)
+
+
 def test_an_archived_project_takes_exports_back_and_gives_none(projects: Doors):
     projects.export("TASK", "a", of=THEIRS, to=OURS.project)
     projects.archive(THEIRS.project)
