@@ -81,7 +81,7 @@ def load_time(database: Database, bindings: int) -> float:
     for _ in range(_LOADS):
         started = time.perf_counter()
         with database.read() as tx:
-            load(tx, 1)
+            load(tx, 1, 0)
         times.append((time.perf_counter() - started) * 1000)
     return statistics.median(times)
 

@@ -31,6 +31,7 @@ from airspace_client._errors import (
     Unimplemented,
 )
 from airspace_client._model import (
+    AccessAnswer,
     AuditRecord,
     Binding,
     ChainHead,
@@ -55,6 +56,7 @@ from airspace_client._model import (
     Registered,
     Role,
     ServiceAccount,
+    ServiceAccountSecret,
     Task,
     Transition,
     Verdict,
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TLS",
     "Aborted",
+    "AccessAnswer",
     "AirspaceClient",
     "AirspaceError",
     "AlreadyExists",
@@ -108,6 +111,7 @@ __all__ = [
     "ResourceExhausted",
     "Role",
     "ServiceAccount",
+    "ServiceAccountSecret",
     "StaticToken",
     "Task",
     "Token",

@@ -1,11 +1,12 @@
 """Who may do what."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from airspace.access.v1 import access_service_pb2 as pb
 from airspace.type.v1.identifiers_pb2 import ScopePattern
 from airspace_client import _wire
-from airspace_client._model import Binding, Identity, Role, ServiceAccount
+from airspace_client._model import AccessAnswer, Binding, Identity, Role, ServiceAccount, ServiceAccountSecret
 from airspace_client._service import Service
 
 
@@ -40,10 +41,15 @@ class Access:
         request = pb.ListBindingsRequest(member=member)
         return map(_wire.binding, self._service.pages("ListBindings", request, "bindings"))
 
-    def create_binding(self, member: str, role: str, *, project: str, domain: str) -> Binding:
-        """Bind a member ("user:ID", "group:ID", "service-account:ID") to a role; one that exists is returned."""
+    def create_binding(
+        self, member: str, role: str, *, project: str, domain: str, expires: datetime | None = None
+    ) -> Binding:
+        """Bind a member ("user:ID", "group:ID", "service-account:ID") to a role, for good or until `expires`.
+
+        One that exists is returned. Raises AlreadyExists for one that has another expiry.
+        """
         pattern = ScopePattern(project=project, domain=domain)
-        request = pb.CreateBindingRequest(member=member, role=role, pattern=pattern)
+        request = pb.CreateBindingRequest(member=member, role=role, pattern=pattern, expire_time=_wire.stamp(expires))
         response: pb.CreateBindingResponse = self._service.call("CreateBinding", request)
         return _wire.binding(response.binding)
 
@@ -52,8 +58,44 @@ class Access:
         pattern = ScopePattern(project=project, domain=domain)
         self._service.call("DeleteBinding", pb.DeleteBindingRequest(member=member, role=role, pattern=pattern))
 
-    def create_service_account(self, name: str) -> ServiceAccount:
+    def create_service_account(self, name: str) -> ServiceAccountSecret:
         """Create a service account and return its secret, which is never shown again."""
         request = pb.CreateServiceAccountRequest(name=name)
         response: pb.CreateServiceAccountResponse = self._service.call("CreateServiceAccount", request)
-        return _wire.service_account(response)
+        return _wire.service_account_secret(response)
+
+    def list_service_accounts(self) -> Iterator[ServiceAccount]:
+        """Yield the service accounts, by name."""
+        request = pb.ListServiceAccountsRequest()
+        return map(_wire.service_account, self._service.pages("ListServiceAccounts", request, "service_accounts"))
+
+    def rotate_service_account_secret(self, name: str) -> ServiceAccountSecret:
+        """Give an account a new secret. The old one and the tokens that it brought are worth nothing from then on."""
+        request = pb.RotateServiceAccountSecretRequest(name=name)
+        response: pb.RotateServiceAccountSecretResponse = self._service.call("RotateServiceAccountSecret", request)
+        return _wire.service_account_secret(response)
+
+    def disable_service_account(self, name: str) -> ServiceAccount:
+        """Shut an account out. Raises FailedPrecondition for the last administrator."""
+        request = pb.DisableServiceAccountRequest(name=name)
+        response: pb.DisableServiceAccountResponse = self._service.call("DisableServiceAccount", request)
+        return _wire.service_account(response.service_account)
+
+    def enable_service_account(self, name: str) -> ServiceAccount:
+        """Let an account in again, with the secret that it had."""
+        request = pb.EnableServiceAccountRequest(name=name)
+        response: pb.EnableServiceAccountResponse = self._service.call("EnableServiceAccount", request)
+        return _wire.service_account(response.service_account)
+
+    def test(
+        self, member: str, permission: str, *, project: str, domain: str, groups: Sequence[str] = ()
+    ) -> AccessAnswer:
+        """Return whether a member may do something like "execution.launch" there, and why or who could let it.
+
+        `groups` ("group:ID") are those that its token would name.
+        """
+        (name,) = _wire.permission_names([permission])
+        scope = _wire.scope(project, domain)
+        request = pb.TestAccessRequest(member=member, groups=groups, permission=name, scope=scope)
+        response: pb.TestAccessResponse = self._service.call("TestAccess", request)
+        return _wire.access_answer(response)

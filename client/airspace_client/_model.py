@@ -263,7 +263,10 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A member's role where project and domain match; "*" stands for every one of them."""
+    """A member's role where project and domain match; "*" stands for every one of them.
+
+    From `expire_time` on it gives nothing; None is for good.
+    """
 
     member: str
     role: str
@@ -271,6 +274,7 @@ class Binding:
     domain: str
     creator: str
     create_time: datetime
+    expire_time: datetime | None = None
 
 
 class RecordKind(StrEnum):
@@ -368,8 +372,33 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceAccount:
+class ServiceAccountSecret:
     """A new service account and its OAuth2 secret, which the server never shows again."""
 
     name: str
     secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """An account of a program. A disabled one can do nothing."""
+
+    name: str
+    disabled: bool
+    creator: str
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccessAnswer:
+    """Whether a member may do something somewhere, and why.
+
+    `bindings` are what gives it, or would if they had not expired; `could_grant` names members who can. `shut_out` is
+    True for a service account that is bound to it but disabled, or not there.
+    """
+
+    allowed: bool
+    bindings: tuple[Binding, ...]
+    could_grant: tuple[str, ...]
+    shut_out: bool
+    revision: int

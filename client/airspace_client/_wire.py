@@ -22,6 +22,7 @@ from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1.identifiers_pb2 import Scope
 from airspace_client._errors import InvalidArgument
 from airspace_client._model import (
+    AccessAnswer,
     AuditRecord,
     Binding,
     Change,
@@ -44,6 +45,7 @@ from airspace_client._model import (
     RecordKind,
     Role,
     ServiceAccount,
+    ServiceAccountSecret,
     Task,
     Transition,
     Verdict,
@@ -348,6 +350,7 @@ def binding(message: access_pb.Binding) -> Binding:
         domain=message.pattern.domain,
         creator=message.creator,
         create_time=_moment(message.create_time),
+        expire_time=_moment_if_any(message, "expire_time"),
     )
 
 
@@ -393,9 +396,32 @@ def identity(message: access_pb.WhoAmIResponse) -> Identity:
     )
 
 
-def service_account(message: access_pb.CreateServiceAccountResponse) -> ServiceAccount:
-    """Convert a new service account."""
-    return ServiceAccount(name=message.name, secret=message.secret)
+def service_account_secret(
+    message: access_pb.CreateServiceAccountResponse | access_pb.RotateServiceAccountSecretResponse,
+) -> ServiceAccountSecret:
+    """Convert a service account's new secret."""
+    return ServiceAccountSecret(name=message.name, secret=message.secret)
+
+
+def service_account(message: access_pb.ServiceAccount) -> ServiceAccount:
+    """Convert a service account."""
+    return ServiceAccount(
+        name=message.name,
+        disabled=message.disabled,
+        creator=message.creator,
+        create_time=_moment(message.create_time),
+    )
+
+
+def access_answer(message: access_pb.TestAccessResponse) -> AccessAnswer:
+    """Convert whether somebody may do something."""
+    return AccessAnswer(
+        allowed=message.allowed,
+        bindings=tuple(map(binding, message.bindings)),
+        could_grant=tuple(message.could_grant),
+        shut_out=message.shut_out,
+        revision=message.revision,
+    )
 
 
 def stamp(moment: datetime | None) -> Timestamp | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from airspace_server.access.accounts import create_service_account
 from airspace_server.access.identity import Principal
-from airspace_server.access.issuer import create_service_account
 from airspace_server.access.store import Binding, PolicyStore, change, establish, insert_binding
 from airspace_server.core.scope import ScopePattern
 from airspace_server.storage.database import Database
@@ -43,7 +43,7 @@ class Setup:
 
     def account(self, name: str) -> str:
         with self.database.write() as tx:
-            self.secrets[name] = create_service_account(tx, name, "user:test", 7)
+            self.secrets[name], _ = create_service_account(tx, name, "user:test", 7)
         self.policy.refresh()
         return self.secrets[name]
 
@@ -57,7 +57,7 @@ def clock() -> Clock:
 def setup(database: Database, clock: Clock) -> Setup:
     with database.write() as tx:
         establish(tx)
-    policy = PolicyStore(database, clock.seconds)
+    policy = PolicyStore(database, clock.seconds, now=clock)
     policy.refresh()
     return Setup(database, clock, policy)
 

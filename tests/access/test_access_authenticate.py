@@ -222,6 +222,10 @@ def test_an_account_cannot_be_told_from_an_old_policy(setup, authenticator: Auth
         {"sub": "Not A Name"},
         {"sub": ""},
         {"sub": 7},
+        {"airspace_secret_generation": None},
+        {"airspace_secret_generation": 0},
+        {"airspace_secret_generation": 2},
+        {"airspace_secret_generation": "1"},
         {"aud": "other"},
         {"aud": [AUDIENCE, "other"]},
         {"iss": "http://127.0.0.1:9"},
@@ -239,7 +243,7 @@ def test_an_account_cannot_be_told_from_an_old_policy(setup, authenticator: Auth
 def test_own_claims_that_do_not_fit_are_refused(setup, authenticator: Authenticator, issuer: Issuer, change: dict):
     setup.account("ci")
     claims = {"iss": LOCAL, "aud": AUDIENCE, "sub": "ci", "airspace_member_kind": "service-account"}
-    claims |= {"iat": 1_800_000_000, "exp": 1_800_000_900}
+    claims |= {"airspace_secret_generation": 1, "iat": 1_800_000_000, "exp": 1_800_000_900}
     header = {"alg": "ES256", "kid": issuer.key.kid, "typ": "at+jwt"}
     assert authenticator.authenticate("Bearer " + jwt.encode(header, claims, issuer.key)).member == "service-account:ci"
     changed = {name: value for name, value in (claims | change).items() if value is not None}
@@ -293,7 +297,7 @@ def test_another_key_of_the_same_id_does_not_do(setup, authenticator: Authentica
     setup.account("ci")
     impostor = ec(str(issuer.key.kid))
     claims = {"iss": LOCAL, "aud": AUDIENCE, "sub": "ci", "airspace_member_kind": "service-account"}
-    claims |= {"iat": int(clock.now), "exp": int(clock.now) + 900}
+    claims |= {"airspace_secret_generation": 1, "iat": int(clock.now), "exp": int(clock.now) + 900}
     header = {"alg": "ES256", "kid": impostor.kid, "typ": "at+jwt"}
     assert refusal(authenticator, "Bearer " + jwt.encode(header, claims, impostor)) is Reason.TOKEN_INVALID
     stranger = RSAKey.generate_key(2048, {"kid": "rsa-1"})
@@ -643,7 +647,7 @@ def test_a_seen_token_is_not_verified_again_for_a_while(setup, authenticator, is
 def test_the_cache_is_bounded_and_drops_the_least_used(monkeypatch):
     monkeypatch.setattr(module, "CACHED_TOKENS", 3)
     cache = module._VerifiedTokens()
-    identity = module.Identity(Principal("user:ann"), None, 1e12)
+    identity = module.Identity(Principal("user:ann"), None, 0, 1e12)
     for name in (b"a", b"b", b"c"):
         cache.put(name, identity, 0.0)
     assert cache.get(b"a", 1.0)

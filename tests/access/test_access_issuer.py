@@ -9,12 +9,12 @@ import pytest
 from joserfc import jwt
 from sqlalchemy import select, update
 
+from airspace_server.access.accounts import create_service_account
 from airspace_server.access.issuer import (
     FailureLimit,
     InvalidClientError,
     Issuer,
     TooManyFailuresError,
-    create_service_account,
 )
 from airspace_server.access.keys import signing_key
 from airspace_server.core.errors import ApiError, Reason
@@ -46,6 +46,7 @@ def test_a_token_says_who_for_whom_and_how_long(setup, issuer: Issuer, clock):
         "sub": "ci",
         "client_id": "ci",
         "airspace_member_kind": "service-account",
+        "airspace_secret_generation": 1,
         "iat": int(clock.now),
         "exp": int(clock.now) + 1800,
     }

@@ -6,6 +6,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.struct_pb2 import Struct
 
 from airspace.access.v1 import access_service_pb2 as access_pb
+from airspace.audit.v1 import audit_service_pb2 as audit_pb
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.options.v1 import options_pb2
@@ -14,7 +15,10 @@ from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1.identifiers_pb2 import ExecutionId, LaunchPlanId, Scope, ScopePattern, TaskId, WorkflowId
 from airspace_client import (
+    AccessAnswer,
+    AuditRecord,
     Binding,
+    Change,
     Data,
     Dependent,
     Domain,
@@ -31,9 +35,11 @@ from airspace_client import (
     NodePhase,
     Project,
     ProjectState,
+    RecordKind,
     Registered,
     Role,
     ServiceAccount,
+    ServiceAccountSecret,
     Task,
     Workflow,
 )
@@ -111,7 +117,17 @@ DEPENDENT_PB = reference_pb.Dependent(
 )  # fmt: skip
 DEPENDENT = Dependent("ads", D, EntityKind.LAUNCH_PLAN, "lp", "v2", "v1")
 IDENTITY = Identity("user:ada", ("ml",), (BINDING,))
-ACCOUNT = ServiceAccount("ci", "hunter2")
+ACCOUNT = ServiceAccountSecret("ci", "hunter2")
+ACCOUNT_PB = access_pb.ServiceAccount(name="ci", disabled=True, creator="user:root", create_time=NOON)
+LISTED_ACCOUNT = ServiceAccount("ci", True, "user:root", NOON)
+RECORD_PB = audit_pb.Record(
+    chain=P, sequence=3, time=NOON, kind=audit_pb.RECORD_KIND_MUTATION, principal="user:ada", method="/a.B/C", count=1,
+    changes=[audit_pb.Change(domain=D, resource="task x", after="ab")], previous_hash="cd", hash="ef",
+)  # fmt: skip
+RECORD = AuditRecord(
+    P, 3, NOON, RecordKind.MUTATION, "user:ada", "", "/a.B/C", "", "", "", "", 1, (Change(D, "task x", "", "ab"),),
+    "cd", "ef",
+)  # fmt: skip
 DOMAINS = (Domain("development", "Development"), Domain("production", "Production"))
 DATA = Data(JSON_INPUTS, None)
 
@@ -334,6 +350,48 @@ CASES = {
         lambda c: c.access.create_service_account("ci"),
         access_pb.CreateServiceAccountRequest(name="ci"),
         ACCOUNT,
+    ),
+    "ListServiceAccounts": (
+        access_pb.ListServiceAccountsResponse(service_accounts=[ACCOUNT_PB]),
+        lambda c: list(c.access.list_service_accounts()),
+        access_pb.ListServiceAccountsRequest(page_size=200),
+        [LISTED_ACCOUNT],
+    ),
+    "RotateServiceAccountSecret": (
+        access_pb.RotateServiceAccountSecretResponse(name="ci", secret="hunter2"),
+        lambda c: c.access.rotate_service_account_secret("ci"),
+        access_pb.RotateServiceAccountSecretRequest(name="ci"),
+        ACCOUNT,
+    ),
+    "DisableServiceAccount": (
+        access_pb.DisableServiceAccountResponse(service_account=ACCOUNT_PB),
+        lambda c: c.access.disable_service_account("ci"),
+        access_pb.DisableServiceAccountRequest(name="ci"),
+        LISTED_ACCOUNT,
+    ),
+    "EnableServiceAccount": (
+        access_pb.EnableServiceAccountResponse(service_account=ACCOUNT_PB),
+        lambda c: c.access.enable_service_account("ci"),
+        access_pb.EnableServiceAccountRequest(name="ci"),
+        LISTED_ACCOUNT,
+    ),
+    "TestAccess": (
+        access_pb.TestAccessResponse(
+            allowed=True, bindings=[BINDING_PB], could_grant=["user:root"], shut_out=True, revision=7
+        ),
+        lambda c: c.access.test("user:ada", "execution.view", project=P, domain=D, groups=["group:ml"]),
+        access_pb.TestAccessRequest(
+            member="user:ada", groups=["group:ml"], permission=options_pb2.PERMISSION_EXECUTION_VIEW, scope=SCOPE
+        ),
+        AccessAnswer(True, (BINDING,), ("user:root",), True, 7),
+    ),
+    "ListRecords": (
+        audit_pb.ListRecordsResponse(records=[RECORD_PB]),
+        lambda c: list(c.audit.list(project=P, kind=RecordKind.MUTATION, since=NOON)),
+        audit_pb.ListRecordsRequest(
+            filter=audit_pb.RecordFilter(pattern=PATTERN, kind=audit_pb.RECORD_KIND_MUTATION, since=NOON), page_size=200
+        ),
+        [RECORD],
     ),
     "CreateExport": (
         reference_pb.CreateExportResponse(export=EXPORT_PB),

@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
+from airspace.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
 from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
@@ -29,6 +30,7 @@ SERVICES = [
     (execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"], execution_service_pb2_grpc),
     (launch_plan_service_pb2.DESCRIPTOR.services_by_name["LaunchPlanService"], launch_plan_service_pb2_grpc),
     (project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"], project_service_pb2_grpc),
+    (audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"], audit_service_pb2_grpc),
     (reference_service_pb2.DESCRIPTOR.services_by_name["ReferenceService"], reference_service_pb2_grpc),
     (registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"], registry_service_pb2_grpc),
 ]

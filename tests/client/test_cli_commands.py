@@ -112,6 +112,11 @@ COMMANDS = {
     "CreateBinding": ["bindings", "create", "user:ada", "viewer", "-p", P, "-d", "*"],
     "DeleteBinding": ["bindings", "delete", "user:ada", "viewer", "-p", P, "-d", "*"],
     "CreateServiceAccount": ["service-accounts", "create", "ci"],
+    "ListServiceAccounts": ["service-accounts", "list"],
+    "RotateServiceAccountSecret": ["service-accounts", "rotate", "ci"],
+    "DisableServiceAccount": ["service-accounts", "disable", "ci"],
+    "EnableServiceAccount": ["service-accounts", "enable", "ci"],
+    "TestAccess": ["access", "test", "user:ada", "execution.view", *IN, "--group", "group:ml"],
 }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ def test_what_is_never_repeated_is_a_known_list() -> None:
         "DeleteBinding",
         "DeleteExport",
         "CreateServiceAccount",
+        "RotateServiceAccountSecret",
     }
 
 

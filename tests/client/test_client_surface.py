@@ -7,14 +7,14 @@ import airspace_client
 def test_the_public_names_are_these() -> None:
     assert airspace_client.__all__ == sorted(airspace_client.__all__, key=lambda name: (not name.isupper(), name))
     assert set(airspace_client.__all__) == {
-        "TLS", "Aborted", "AirspaceClient", "AirspaceError", "AlreadyExists", "AuditRecord", "Binding", "ChainHead",
-        "Change", "ClientCredentials", "CommandToken", "ConfigError", "Data", "DeadlineExceeded", "Dependent",
-        "Domain", "EntityKind", "ErrorKind", "Execution", "ExecutionError", "ExecutionHandle", "ExecutionPhase",
-        "Export", "FailedPrecondition", "Identity", "InternalError", "InvalidArgument", "LaunchPlan",
-        "LaunchPlanState", "NodeExecution", "NodePhase", "NotFound", "PermissionDenied", "Project", "ProjectState",
-        "Reason", "RecordKind", "Registered", "ResourceExhausted", "Role", "ServiceAccount", "StaticToken", "Task",
-        "Token", "TokenSource", "Transition", "Unauthenticated", "Unavailable", "Unimplemented", "Verdict",
-        "Workflow",
+        "TLS", "Aborted", "AccessAnswer", "AirspaceClient", "AirspaceError", "AlreadyExists", "AuditRecord",
+        "Binding", "ChainHead", "Change", "ClientCredentials", "CommandToken", "ConfigError", "Data",
+        "DeadlineExceeded", "Dependent", "Domain", "EntityKind", "ErrorKind", "Execution", "ExecutionError",
+        "ExecutionHandle", "ExecutionPhase", "Export", "FailedPrecondition", "Identity", "InternalError",
+        "InvalidArgument", "LaunchPlan", "LaunchPlanState", "NodeExecution", "NodePhase", "NotFound",
+        "PermissionDenied", "Project", "ProjectState", "Reason", "RecordKind", "Registered", "ResourceExhausted",
+        "Role", "ServiceAccount", "ServiceAccountSecret", "StaticToken", "Task", "Token", "TokenSource",
+        "Transition", "Unauthenticated", "Unavailable", "Unimplemented", "Verdict", "Workflow",
     }  # fmt: skip
     assert all(getattr(airspace_client, name) for name in airspace_client.__all__)
     assert not hasattr(airspace_client, "Airspace")
@@ -44,7 +44,8 @@ def test_the_public_methods_are_these() -> None:
         assert public(client.audit) == {"list", "export", "verify"}
         assert public(client.access) == {
             "who_am_i", "list_roles", "create_role", "delete_role", "list_bindings", "create_binding",
-            "delete_binding", "create_service_account",
+            "delete_binding", "create_service_account", "list_service_accounts", "rotate_service_account_secret",
+            "disable_service_account", "enable_service_account", "test",
         }  # fmt: skip
 
 

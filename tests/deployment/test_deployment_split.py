@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import grpc
 import psycopg
 import pytest
-from deployment_processes import DEADLINE, Deployment, Ended, Wire, follow, until
+from deployment_processes import DEADLINE, Deployment, Ended, Wire, follow, login, until
 from flyte_samples import double, task_spec
 from flyteidl.admin import common_pb2, execution_pb2, project_pb2
 from flyteidl.core import identifier_pb2
@@ -239,6 +239,31 @@ def test_a_revocation_in_the_admin_process_reaches_the_execution_process_within_
         revoked = time.monotonic()
         until(lambda: not allowed())
         assert time.monotonic() - revoked < 2  # a second, and what a busy machine needs for the call that sees it
+
+
+def test_a_secret_and_an_account_end_in_the_execution_process_too(split: Deployment, team: Team, admin: Wire):
+    viewer = {"member": "service-account:robot", "role": "viewer"}
+    viewer["pattern"] = identifiers_pb2.ScopePattern(project="vision", domain="*")
+    created = access_pb.CreateServiceAccountRequest(name="robot")
+    secret = admin.call(f"{ACCESS}/CreateServiceAccount", created, access_pb.CreateServiceAccountResponse).secret
+    admin.call(f"{ACCESS}/CreateBinding", access_pb.CreateBindingRequest(**viewer), access_pb.CreateBindingResponse)
+    listed = pb.ListExecutionsRequest(scope=scope_message(DEV))
+
+    def answer(robot: Wire) -> str:
+        said = robot.raw(f"{EXECUTIONS}/ListExecutions", listed)
+        return said.info.reason if isinstance(said, Ended) else ""
+
+    with Wire(split.execution, login(split.http, "robot", secret)) as robot:
+        until(lambda: not answer(robot))
+        rotate = access_pb.RotateServiceAccountSecretRequest(name="robot")
+        kind = access_pb.RotateServiceAccountSecretResponse
+        secret = admin.call(f"{ACCESS}/RotateServiceAccountSecret", rotate, kind).secret
+        until(lambda: answer(robot) == "TOKEN_INVALID")
+    with Wire(split.execution, login(split.http, "robot", secret)) as robot:
+        until(lambda: not answer(robot))
+        disable = access_pb.DisableServiceAccountRequest(name="robot")
+        admin.call(f"{ACCESS}/DisableServiceAccount", disable, access_pb.DisableServiceAccountResponse)
+        until(lambda: answer(robot) == "ACCOUNT_DISABLED")
 
 
 def test_a_project_archived_in_the_admin_process_launches_nothing_in_the_execution_process(admin: Wire, direct: Wire):

@@ -34,7 +34,10 @@ registry.view         the scope      {PLANS} GetLaunchPlan GetActiveLaunchPlan L
 launchplan.activate   the scope      {PLANS} ActivateLaunchPlan DeactivateLaunchPlan
 export.manage         the scope      {REFERENCES} CreateExport ListExports DeleteExport
 registry.view         the scope      {REFERENCES} CreateExport ListDependents
-access.manage         everywhere     {ACCESS} CreateRole DeleteRole CreateServiceAccount
+access.manage         everywhere     {ACCESS} CreateRole DeleteRole CreateServiceAccount RotateServiceAccountSecret
+access.manage         everywhere     {ACCESS} DisableServiceAccount EnableServiceAccount
+access.view           everywhere     {ACCESS} ListServiceAccounts
+access.view           the scope      {ACCESS} TestAccess
 access.manage         the scope      {ACCESS} CreateBinding DeleteBinding
 execution.launch      the scope      {EXECUTIONS} LaunchExecution
 execution.terminate   the scope      {EXECUTIONS} TerminateExecution

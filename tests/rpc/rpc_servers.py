@@ -16,8 +16,8 @@ from google.rpc.status_pb2 import Status
 from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.engine import URL
 
+from airspace_server.access.accounts import create_service_account
 from airspace_server.access.identity import Principal
-from airspace_server.access.issuer import create_service_account
 from airspace_server.access.rules import method_path
 from airspace_server.access.store import Binding, change, create_role, insert_binding
 from airspace_server.app import FLYTE_SERVICES, NATIVE_SERVICES, Parts
@@ -164,7 +164,7 @@ class Airspace:
         """Create a service account with bindings, each a role and a pattern such as "*/development"; return a token."""
         creator, now = "service-account:test", 7
         with self.parts.database.write() as tx:
-            secret = create_service_account(tx, name, creator, now)
+            secret, _ = create_service_account(tx, name, creator, now)
             for role, pattern in bindings:
                 scopes = ScopePattern(*pattern.split("/"))
                 insert_binding(tx, Binding(f"service-account:{name}", role, scopes, creator, now))

@@ -125,11 +125,11 @@ def test_every_kind_of_bad_token_is_refused_by_its_reason(server: Airspace, door
         return datetime.now(UTC) - timedelta(hours=2)
 
     url, audience = issuer.issuer_url, issuer.audience
-    expired = Issuer(server.parts.database, issuer.key, url, audience, late)._sign("viewer", int(late().timestamp()))
+    expired = Issuer(server.parts.database, issuer.key, url, audience, late)._sign("viewer", 1, int(late().timestamp()))
     now = int(datetime.now(UTC).timestamp())
-    foreign = Issuer(server.parts.database, issuer.key, "http://other", audience, late)._sign("viewer", now)
-    elsewhere = Issuer(server.parts.database, issuer.key, url, "other", late)._sign("viewer", now)
-    gone = Issuer(server.parts.database, issuer.key, url, audience, late)._sign("gone", now)
+    foreign = Issuer(server.parts.database, issuer.key, "http://other", audience, late)._sign("viewer", 1, now)
+    elsewhere = Issuer(server.parts.database, issuer.key, url, "other", late)._sign("viewer", 1, now)
+    gone = Issuer(server.parts.database, issuer.key, url, audience, late)._sign("gone", 1, now)
     head, claims, signature = good.split(".")
     tokens = {
         "not-a-token": "TOKEN_INVALID",

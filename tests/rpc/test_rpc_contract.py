@@ -29,11 +29,12 @@ from airspace_server.core.scope import Scope
 from airspace_server.rpc.validation import FORMATS
 
 PROTOS = Path(airspace.options.v1.__path__[0]).parents[3] / "protos"
-READS = ("Get", "List", "Watch", "WhoAmI", "Export", "Verify")
+READS = ("Get", "List", "Watch", "WhoAmI", "Export", "Verify", "Test")
 STREAMS = ("Watch", "Export", "Verify")
 VERBS = {
-    *("Get", "List", "Watch", "WhoAm", "Export", "Verify"),
+    *("Get", "List", "Watch", "WhoAm", "Export", "Verify", "Test"),
     *("Create", "Delete", "Update", "Archive", "Restore", "Register", "Activate", "Deactivate", "Launch", "Terminate"),
+    *("Rotate", "Disable", "Enable"),
 }
 native = pytest.mark.parametrize("method", NATIVE.values(), ids=lambda method: method.full_name)
 

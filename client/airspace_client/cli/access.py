@@ -1,9 +1,12 @@
-"""`airspace roles`, `bindings`, `service-accounts`, `whoami` and `login`."""
+"""`airspace roles`, `bindings`, `service-accounts`, `access`, `whoami` and `login`."""
+
+from datetime import UTC, datetime, timedelta
 
 import click
 
 from airspace_client.cli import output
-from airspace_client.cli.session import Command, Group, Session, limited, pass_session
+from airspace_client.cli.exit_codes import ExitCode
+from airspace_client.cli.session import Command, Group, Session, limited, pass_session, scoped
 
 
 @click.group(cls=Group)
@@ -59,7 +62,8 @@ def list_bindings(session: Session, member: str, limit: int | None) -> None:
     """List the bindings that you may see, by member."""
     with session.connect() as client:
         found = client.access.list_bindings(member=member)
-        session.show_all(found, ("member", "role", "project", "domain", "creator", "create_time"), limit)
+        columns = ("member", "role", "project", "domain", "creator", "create_time", "expire_time")
+        session.show_all(found, columns, limit)
 
 
 @bindings.command("create")
@@ -67,11 +71,13 @@ def list_bindings(session: Session, member: str, limit: int | None) -> None:
 @click.argument("role")
 @click.option("-p", "--project", required=True, help='The project, or "*" for every one.')
 @click.option("-d", "--domain", required=True, help='The domain, or "*" for every one.')
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Only for so many hours from now.")
 @pass_session
-def create_binding(session: Session, member: str, role: str, project: str, domain: str) -> None:
-    """Bind MEMBER (user:ID, group:ID or service-account:ID) to ROLE."""
+def create_binding(session: Session, member: str, role: str, project: str, domain: str, hours: float | None) -> None:
+    """Bind MEMBER (user:ID, group:ID or service-account:ID) to ROLE, for good or for some hours."""
+    expires = None if hours is None else datetime.now(UTC) + timedelta(hours=hours)
     with session.connect() as client:
-        session.show(client.access.create_binding(member, role, project=project, domain=domain))
+        session.show(client.access.create_binding(member, role, project=project, domain=domain, expires=expires))
 
 
 @bindings.command("delete")
@@ -89,7 +95,44 @@ def delete_binding(session: Session, member: str, role: str, project: str, domai
 
 @click.group("service-accounts", cls=Group)
 def service_accounts() -> None:
-    """Create accounts for programs."""
+    """See and change accounts for programs."""
+
+
+@service_accounts.command("list")
+@limited
+@pass_session
+def list_service_accounts(session: Session, limit: int | None) -> None:
+    """List the service accounts, by name."""
+    with session.connect() as client:
+        found = client.access.list_service_accounts()
+        session.show_all(found, ("name", "disabled", "creator", "create_time"), limit)
+
+
+@service_accounts.command("rotate")
+@click.argument("name")
+@pass_session
+def rotate_service_account_secret(session: Session, name: str) -> None:
+    """Print a new secret; the old one and the tokens that it brought are worth nothing from then on."""
+    with session.connect() as client:
+        session.show(client.access.rotate_service_account_secret(name))
+
+
+@service_accounts.command("disable")
+@click.argument("name")
+@pass_session
+def disable_service_account(session: Session, name: str) -> None:
+    """Shut an account out, with the tokens that it has."""
+    with session.connect() as client:
+        session.show(client.access.disable_service_account(name))
+
+
+@service_accounts.command("enable")
+@click.argument("name")
+@pass_session
+def enable_service_account(session: Session, name: str) -> None:
+    """Let an account in again, with the secret that it had."""
+    with session.connect() as client:
+        session.show(client.access.enable_service_account(name))
 
 
 @service_accounts.command("create")
@@ -99,6 +142,32 @@ def create_service_account(session: Session, name: str) -> None:
     """Create a service account and print its secret, which is never shown again."""
     with session.connect() as client:
         session.show(client.access.create_service_account(name))
+
+
+@click.group("access", cls=Group)
+def questions() -> None:
+    """Ask who may do what."""
+
+
+@questions.command("test")
+@click.argument("member")
+@click.argument("permission")
+@scoped
+@click.option("--group", "groups", multiple=True, metavar="group:ID", help="A group of the member; may be repeated.")
+@click.pass_context
+def test_access(
+    context: click.Context, member: str, permission: str, project: str, domain: str, groups: tuple[str, ...]
+) -> None:
+    """Tell whether MEMBER may do PERMISSION there, and by which bindings, or who could grant it.
+
+    Ends with status 1 when it may not.
+    """
+    session = context.ensure_object(Session)
+    with session.connect() as client:
+        answer = client.access.test(member, permission, project=project, domain=domain, groups=groups)
+    session.show(answer)
+    if not answer.allowed:
+        context.exit(ExitCode.NOT_SUCCEEDED)
 
 
 @click.command(cls=Command)

@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.NOT_SUCCEEDED: "the watched execution did not succeed, or an audit chain does not hold",
+    ExitCode.NOT_SUCCEEDED: "the watched execution did not succeed, an audit chain does not hold, or a member may not",
     ExitCode.USAGE: "wrong usage, or no usable client file",
     ExitCode.UNAUTHENTICATED: "no token, or one that the server does not accept",
     ExitCode.PERMISSION_DENIED: "permission denied",

@@ -110,6 +110,7 @@ for _command in (
     access.roles,
     access.bindings,
     access.service_accounts,
+    access.questions,
     access.whoami,
     access.login,
     audit.audit,

@@ -22,7 +22,7 @@ from joserfc.jwk import ECKey, JWKRegistry, Key, RSAKey
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from airspace_server.access.identity import Principal
-from airspace_server.access.issuer import KIND_CLAIM, SERVICE_ACCOUNT, TOKEN_TYPE
+from airspace_server.access.issuer import GENERATION_CLAIM, KIND_CLAIM, SERVICE_ACCOUNT, TOKEN_TYPE
 from airspace_server.access.keys import ALGORITHM
 from airspace_server.access.store import PolicyStore
 from airspace_server.core import names
@@ -61,10 +61,14 @@ Claims = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a verified token says. `account` is the service account's name, None for people; `expires_at` in seconds."""
+    """What a verified token says. `expires_at` is in seconds.
+
+    `account` is the service account's name, None for people, and `generation` that of the secret it was given out for.
+    """
 
     principal: Principal
     account: str | None
+    generation: int
     expires_at: float
 
 
@@ -264,8 +268,12 @@ class Authenticator:
         if now >= identity.expires_at:
             raise _expired()
         # Asked of the policy at every call, so that a disabled account is out at once and not when its token expires.
-        if identity.account is not None and identity.account not in self._policy.snapshot().service_accounts:
-            raise ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
+        if identity.account is not None:
+            generation = self._policy.snapshot().service_accounts.get(identity.account)
+            if generation is None:
+                raise ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
+            if generation != identity.generation:  # it was given out for a secret that was replaced
+                raise _invalid()
         return identity.principal
 
     def _verify(self, token: str, now: float) -> Identity:
@@ -287,7 +295,8 @@ class Authenticator:
                 raise _invalid()
             self._check_claims(claims, issuer, now)
             principal, account = issuer.identity(claims)
-            return Identity(principal, account, claims["exp"] + issuer.expiry_leeway)
+            generation = claims.get(GENERATION_CLAIM, 0) if account is not None else 0
+            return Identity(principal, account, generation, claims["exp"] + issuer.expiry_leeway)
         except _MALFORMED as error:
             if isinstance(error, ExpiredTokenError):
                 raise _expired() from None

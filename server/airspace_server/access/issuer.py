@@ -16,11 +16,9 @@ from joserfc.jwk import ECKey
 from sqlalchemy import bindparam, select
 
 from airspace_server.access.keys import ALGORITHM
-from airspace_server.access.store import change
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
-from airspace_server.core.errors import ApiError, Reason
-from airspace_server.storage.database import Database, Transaction
+from airspace_server.storage.database import Database
 from airspace_server.storage.tables import ServiceAccountRow, table
 
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 -- a media type, not a password
@@ -32,9 +30,11 @@ SERVICE_ACCOUNT: Final = "service-account"
 SCOPE: Final = "all"
 """The only OAuth2 scope. What a token allows is decided by bindings, never by scopes."""
 
-_SECRET_BYTES: Final = 32
+GENERATION_CLAIM: Final = "airspace_secret_generation"
+"""The claim that says which of its account's secrets a token was given out for."""
+
 _ACCOUNTS: Final = table(ServiceAccountRow)
-_read_account: Final = select(_ACCOUNTS.c.secret_hash, _ACCOUNTS.c.disabled).where(
+_read_account: Final = select(_ACCOUNTS.c.secret_hash, _ACCOUNTS.c.generation, _ACCOUNTS.c.disabled).where(
     _ACCOUNTS.c.name == bindparam("account_name")
 )
 
@@ -100,45 +100,29 @@ class Issuer:
         name = client_id if names.account(client_id) is None else ""
         with self._database.read() as tx:
             row = tx.one(_read_account, account_name=name)
-        digest = _digest(client_secret)
+        digest = secret_hash(client_secret)
         right = hmac.compare_digest(digest, row.secret_hash if row is not None else _NOBODY)
-        enabled = row is not None and not row.disabled
-        if not (right and enabled):
+        if row is None or row.disabled or not right:
             wait = self._failures.count(client_id, now)
             if wait:
                 raise TooManyFailuresError(wait)
             raise InvalidClientError
-        return TokenResponse(self._sign(client_id, int(now)), self._lifetime)
+        return TokenResponse(self._sign(client_id, row.generation, int(now)), self._lifetime)
 
-    def _sign(self, account: str, now: int) -> str:
+    def _sign(self, account: str, generation: int, now: int) -> str:
         claims = {
             "iss": self.issuer_url,
             "aud": self.audience,
             "sub": account,
             "client_id": account,
             KIND_CLAIM: SERVICE_ACCOUNT,
+            GENERATION_CLAIM: generation,
             "iat": now,
             "exp": now + self._lifetime,
             "jti": str(uuid.uuid4()),
         }
         header = {"alg": ALGORITHM, "kid": self.key.kid, "typ": TOKEN_TYPE}
         return jwt.encode(header, claims, self.key, algorithms=[ALGORITHM])
-
-
-def create_service_account(tx: Transaction, name: str, creator: str, at: int) -> str:
-    """Create a service account and return its secret, which nothing can show again. It is a change of the policy.
-
-    `at` is in microseconds since 1970, UTC. Raises ALREADY_EXISTS.
-    """
-    change(tx)
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
-    row = {"name": name, "secret_hash": _digest(secret), "disabled": False, "creator": creator, "created_at": at}
-    if not tx.insert_new(_ACCOUNTS, row):
-        raise ApiError(
-            Reason.ALREADY_EXISTS, f"service account {name} exists", {"kind": "service account", "name": name}
-        )
-    tx.changed(f"service account {name}", None, {"creator": creator, "disabled": False})
-    return secret
 
 
 @dataclass(slots=True)
@@ -188,9 +172,10 @@ class FailureLimit:
             return max(bucket.take(now), self._all.take(now))
 
 
-def _digest(secret: str) -> str:
+def secret_hash(secret: str) -> str:
+    """Return what is kept of a secret: SHA-256 in hex, enough for secrets that are random."""
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 
-_NOBODY: Final = _digest(secrets.token_urlsafe(_SECRET_BYTES))
+_NOBODY: Final = secret_hash(secrets.token_urlsafe())
 """Stands in for the hash of a client that does not exist; no secret has it."""

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from airspace_server.access.accounts import create_service_account
 from airspace_server.access.http import TOKEN_PATH
 from airspace_server.access.identity import Principal
-from airspace_server.access.issuer import SCOPE, SERVICE_ACCOUNT, create_service_account
+from airspace_server.access.issuer import SCOPE, SERVICE_ACCOUNT
 from airspace_server.access.keys import read_private, write_private
 from airspace_server.access.store import Binding, bindings_of, establish, has_bindings, insert_binding
 from airspace_server.core import names
@@ -40,7 +41,7 @@ def seed_development(database: Database, at: int) -> Mapping[str, str]:
             return {}
         secrets = {}
         for name, (role, pattern) in DEVELOPMENT.items():
-            secrets[name] = create_service_account(tx, name, creator, at)
+            secrets[name], _ = create_service_account(tx, name, creator, at)
             insert_binding(tx, Binding(f"{SERVICE_ACCOUNT}:{name}", role, pattern, creator, at))
         return secrets
 
@@ -62,9 +63,8 @@ def seed_production(database: Database, member: str, folder: Path, at: int) -> N
         if not member or has_bindings(tx):
             return
         if kind == SERVICE_ACCOUNT:
-            write_private(
-                folder / f"{name}.secret", create_service_account(tx, name, member, at).encode(), replace=True
-            )
+            secret, _ = create_service_account(tx, name, member, at)
+            write_private(folder / f"{name}.secret", secret.encode(), replace=True)
         insert_binding(tx, Binding(member, ADMIN, ScopePattern(ANY, ANY), member, at))
 
 

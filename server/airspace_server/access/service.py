@@ -4,12 +4,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from airspace.access.v1 import access_service_pb2 as pb
 from airspace.type.v1 import identifiers_pb2
-from airspace_server.access import store
+from airspace_server.access import accounts, store
+from airspace_server.access.accounts import ServiceAccount
 from airspace_server.access.call import Call
-from airspace_server.access.issuer import SERVICE_ACCOUNT, create_service_account
+from airspace_server.access.explain import explain
+from airspace_server.access.identity import Principal
+from airspace_server.access.messages import scope_of, timestamp
 from airspace_server.access.rules import number_of, permission_of
 from airspace_server.access.store import Binding, PolicyStore
-from airspace_server.core.clock import Clock
+from airspace_server.core import names
+from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import invalid_field
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 from airspace_server.core.scope import ScopePattern
@@ -42,10 +46,9 @@ class AccessService:
 
     def ListRoles(self, request: pb.ListRolesRequest, call: Call) -> pb.ListRolesResponse:
         """List the roles, built-in ones first, then by name."""
-        del request, call
-        return pb.ListRolesResponse(
-            roles=[_role(name, permissions) for name, permissions in self._policy.snapshot().roles.items()]
-        )
+        del call
+        policy = self._policy.at_least(request.min_revision)
+        return pb.ListRolesResponse(roles=[_role(name, permissions) for name, permissions in policy.roles.items()])
 
     def CreateRole(self, request: pb.CreateRoleRequest, call: Call) -> pb.CreateRoleResponse:
         """Create a role of the operator's own."""
@@ -65,6 +68,7 @@ class AccessService:
 
     def ListBindings(self, request: pb.ListBindingsRequest, call: Call) -> pb.ListBindingsResponse:
         """List the bindings whose whole pattern lies where the caller may see access."""
+        self._policy.at_least(request.min_revision)
         size = page_size(request.page_size)
         query = f"access.bindings\0{call.principal.member}\0{request.member}"
         position = self._pager.position(query, request.page_token)
@@ -78,9 +82,11 @@ class AccessService:
 
     def CreateBinding(self, request: pb.CreateBindingRequest, call: Call) -> pb.CreateBindingResponse:
         """Bind a member to a role at a pattern."""
+        now = self._clock()
+        expires_at = _expiry(request.expire_time, now) if request.HasField("expire_time") else None
         with self._database.write() as tx:
             binding, revision = store.create_binding(
-                tx, call.principal, request.member, request.role, _pattern(request.pattern), self._clock()
+                tx, call.principal, request.member, request.role, _pattern(request.pattern), now, expires_at
             )
         self._policy.refresh()
         return pb.CreateBindingResponse(binding=_binding(binding), revision=revision)
@@ -98,11 +104,74 @@ class AccessService:
     ) -> pb.CreateServiceAccountResponse:
         """Create a service account and show its secret, this once."""
         with self._database.write() as tx:
-            secret = create_service_account(tx, request.name, call.principal.member, self._clock())
+            secret, revision = accounts.create_service_account(tx, request.name, call.principal.member, self._clock())
             # Bindings can wait for an account of this name, and who creates it can be it.
-            store.require_own_bindings(tx, call.principal, f"{SERVICE_ACCOUNT}:{request.name}")
+            store.require_own_bindings(tx, call.principal, accounts.member_of(request.name))
         self._policy.refresh()
-        return pb.CreateServiceAccountResponse(name=request.name, secret=secret)
+        return pb.CreateServiceAccountResponse(name=request.name, secret=secret, revision=revision)
+
+    def ListServiceAccounts(
+        self, request: pb.ListServiceAccountsRequest, _call: Call
+    ) -> pb.ListServiceAccountsResponse:
+        """List the service accounts, by name."""
+        query = "access.service-accounts"
+        position = self._pager.position(query, request.page_token)
+        size = page_size(request.page_size)
+        with self._database.read() as tx:
+            found, end = accounts.list_accounts(tx, position, size)
+        token = self._pager.token(query, end) if end else ""
+        return pb.ListServiceAccountsResponse(service_accounts=map(_account, found), next_page_token=token)
+
+    def RotateServiceAccountSecret(
+        self, request: pb.RotateServiceAccountSecretRequest, call: Call
+    ) -> pb.RotateServiceAccountSecretResponse:
+        """Give a service account a new secret and show it, this once."""
+        with self._database.write() as tx:
+            secret, revision = accounts.rotate_secret(tx, call.principal, request.name)
+        self._policy.refresh()
+        return pb.RotateServiceAccountSecretResponse(name=request.name, secret=secret, revision=revision)
+
+    def DisableServiceAccount(
+        self, request: pb.DisableServiceAccountRequest, _call: Call
+    ) -> pb.DisableServiceAccountResponse:
+        """Disable a service account."""
+        with self._database.write() as tx:
+            account, revision = accounts.set_disabled(tx, request.name, disabled=True)
+        self._policy.refresh()
+        return pb.DisableServiceAccountResponse(service_account=_account(account), revision=revision)
+
+    def EnableServiceAccount(
+        self, request: pb.EnableServiceAccountRequest, _call: Call
+    ) -> pb.EnableServiceAccountResponse:
+        """Enable a service account."""
+        with self._database.write() as tx:
+            account, revision = accounts.set_disabled(tx, request.name, disabled=False)
+        self._policy.refresh()
+        return pb.EnableServiceAccountResponse(service_account=_account(account), revision=revision)
+
+    def TestAccess(self, request: pb.TestAccessRequest, call: Call) -> pb.TestAccessResponse:
+        """Tell whether a member may do something in a scope, and why. Only of what the caller may see."""
+        for place, group in enumerate(request.groups):
+            problem = names.member(group)
+            if problem or not group.startswith("group:"):
+                raise invalid_field(f"groups[{place}]", problem or "must be group:ID")
+        try:
+            permission = permission_of(request.permission)
+        except ValueError:
+            raise invalid_field("permission", "must be a permission that this server knows") from None
+        policy = self._policy.at_least(request.min_revision)
+        principal = Principal(request.member, frozenset(request.groups))
+        with self._database.read() as tx:
+            bindings = store.bindings_of(tx, principal)
+        answer = explain(policy, principal, bindings, permission, scope_of(request.scope), self._clock())
+        del call
+        return pb.TestAccessResponse(
+            allowed=answer.allowed,
+            bindings=map(_binding, answer.bindings),
+            could_grant=answer.could_grant,
+            shut_out=answer.shut_out,
+            revision=policy.revision,
+        )
 
 
 def _permission(number: int) -> Permission:
@@ -110,6 +179,22 @@ def _permission(number: int) -> Permission:
         return permission_of(number)
     except ValueError:
         raise invalid_field("permissions", "must be permissions that this server knows") from None
+
+
+def _expiry(stamp: Timestamp, now: int) -> int:
+    at = stamp.seconds * MICROSECONDS + stamp.nanos // 1_000
+    if not now < at < store.FOREVER:
+        raise invalid_field("expire_time", "must be in the future")
+    return at
+
+
+def _account(account: ServiceAccount) -> pb.ServiceAccount:
+    return pb.ServiceAccount(
+        name=account.name,
+        disabled=account.disabled,
+        creator=account.creator,
+        create_time=timestamp(account.created_at),
+    )
 
 
 def _pattern(pattern: identifiers_pb2.ScopePattern) -> ScopePattern:
@@ -122,12 +207,11 @@ def _role(name: str, permissions: frozenset[Permission]) -> pb.Role:
 
 
 def _binding(binding: Binding) -> pb.Binding:
-    created = Timestamp()
-    created.FromMicroseconds(binding.created_at)
     return pb.Binding(
         member=binding.member,
         role=binding.role,
         pattern=identifiers_pb2.ScopePattern(project=binding.pattern.project, domain=binding.pattern.domain),
         creator=binding.creator,
-        create_time=created,
+        create_time=timestamp(binding.created_at),
+        expire_time=None if binding.expires_at is None else timestamp(binding.expires_at),
     )

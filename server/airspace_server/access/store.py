@@ -1,4 +1,4 @@
-"""The policy: kept in the database, compiled into a snapshot in each process, and changed by five use cases.
+"""The policy: kept in the database, compiled into a snapshot in each process, and changed by a few use cases.
 
 Every change holds the one row of policy_revision from its first statement to its commit. So changes happen one after
 another, each sees all before it, and each is a new revision, which the other processes watch. What a caller may grant
@@ -13,10 +13,26 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, false, or_, select, true, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from airspace_server.access.decide import Grant, Grants, Need, Visible, holds
 from airspace_server.access.identity import Principal
+from airspace_server.core import clock
+from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.permissions import ADMIN, BUILT_IN_ROLES, Permission
 from airspace_server.core.scope import ANY, EntityKind, ScopePattern
@@ -29,6 +45,9 @@ MAX_AGE: Final = 30.0
 """Longest time, in seconds, that a policy is trusted since it was last known to be the current one."""
 POLL_SECONDS: Final = 0.5
 """How often a process looks for changes that another one made."""
+
+FOREVER: Final = 2**62
+"""Later than any time, in microseconds."""
 
 _ACCOUNT: Final = "service-account:"
 _THE_ROW: Final = 1
@@ -49,7 +68,7 @@ _read_role: Final = select(_ROLES.c.permissions).where(_ROLES.c.name == bindpara
 _read_exports: Final = select(
     EXPORTS.c.exporter, EXPORTS.c.export_domain, EXPORTS.c.kind, EXPORTS.c.name, EXPORTS.c.consumer
 )
-_read_accounts: Final = select(_ACCOUNTS.c.name).where(_ACCOUNTS.c.disabled.is_(False))
+_read_accounts: Final = select(_ACCOUNTS.c.name, _ACCOUNTS.c.generation).where(_ACCOUNTS.c.disabled.is_(False))
 _delete_role: Final = delete(_ROLES).where(_ROLES.c.name == bindparam("role_name"))
 _role_in_use: Final = select(_BINDINGS.c.member).where(_BINDINGS.c.role == bindparam("role_name")).limit(1)
 _any_binding: Final = select(_BINDINGS.c.member).limit(1)
@@ -59,9 +78,18 @@ _delete_binding: Final = delete(_BINDINGS).where(_this_binding)
 _members: Final = _BINDINGS.c.member.in_(bindparam("members", expanding=True))
 _bindings_of_members: Final = ordered(select(_BINDINGS).where(_members), _KEY, descending=False)
 # Bindings and their roles come from one statement and so from one moment, on every database.
-_read_grants: Final = select(
-    _BINDINGS.c.member, _BINDINGS.c.project_pattern, _BINDINGS.c.domain_pattern, _BINDINGS.c.role, _ROLES.c.permissions
-).select_from(_BINDINGS.outerjoin(_ROLES, _BINDINGS.c.role == _ROLES.c.name))
+_read_grants: Final = (
+    select(
+        _BINDINGS.c.member,
+        _BINDINGS.c.project_pattern,
+        _BINDINGS.c.domain_pattern,
+        _BINDINGS.c.role,
+        _ROLES.c.permissions,
+    )
+    .select_from(_BINDINGS.outerjoin(_ROLES, _BINDINGS.c.role == _ROLES.c.name))
+    .where(or_(_BINDINGS.c.expires_at.is_(None), _BINDINGS.c.expires_at >= bindparam("until")))
+)
+_next_expiry: Final = select(func.min(_BINDINGS.c.expires_at)).where(_BINDINGS.c.expires_at >= bindparam("until"))
 _read_grants_of_members: Final = _read_grants.where(_members)
 _other_admins: Final = (
     select(_BINDINGS.c.member)
@@ -70,6 +98,7 @@ _other_admins: Final = (
         _BINDINGS.c.role == ADMIN,
         _BINDINGS.c.project_pattern == ANY,
         _BINDINGS.c.domain_pattern == ANY,
+        _BINDINGS.c.expires_at.is_(None),
         _BINDINGS.c.member != bindparam("leaving"),
         or_(_BINDINGS.c.member.not_like(f"{_ACCOUNT}%"), _ACCOUNTS.c.disabled.is_(False)),
     )
@@ -84,13 +113,17 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A member's role at a pattern. `created_at` is in microseconds since 1970, UTC."""
+    """A member's role at a pattern. Times are in microseconds since 1970, UTC.
+
+    From `expires_at` on it gives nothing; None is for good.
+    """
 
     member: str
     role: str
     pattern: ScopePattern
     creator: str
     created_at: int
+    expires_at: int | None = None
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -100,12 +133,16 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may do what, at one revision. `service_accounts` are the names of those that are not disabled."""
+    """Who may do what, at one revision and until `until`, when the next binding expires (microseconds, UTC).
+
+    `service_accounts` are those that are not disabled, each with the generation of its secret.
+    """
 
     revision: int
+    until: int
     grants: Grants
     roles: Mapping[str, frozenset[Permission]]
-    service_accounts: frozenset[str]
+    service_accounts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +154,20 @@ class _Checked:
 class PolicyStore:
     """The current policy in this process. Safe to share between threads.
 
-    `clock` counts seconds and never goes back: set by hand, the time of day could make an old policy look fresh.
+    `clock` counts seconds and never goes back: set by hand, the time of day could make an old policy look fresh. `now`
+    is that time of day, by which bindings expire.
     """
 
     def __init__(
-        self, database: Database, clock: Callable[[], float] = time.monotonic, max_age: float = MAX_AGE
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.monotonic,
+        max_age: float = MAX_AGE,
+        now: Clock = clock.now,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._now = now
         self._max_age = max_age
         self._checked: _Checked | None = None
         self._refreshing = threading.Lock()
@@ -137,9 +180,24 @@ class PolicyStore:
         Raises UNAVAILABLE when nobody could tell for `max_age` whether it still does: an old policy allows nothing.
         """
         checked = self._checked
+        if checked is not None and self._now() >= checked.policy.until:
+            self.refresh()
+            checked = self._checked
         if checked is None or self._clock() - checked.at > self._max_age:
             raise ApiError(Reason.UNAVAILABLE, "the access policy cannot be read at the moment")
         return checked.policy
+
+    def at_least(self, revision: int) -> Policy:
+        """Return the policy that holds now, which is of this revision or a newer one.
+
+        Raises UNAVAILABLE as `snapshot` does, and INVALID_FIELD for a revision that has not been made.
+        """
+        if self.snapshot().revision < revision:
+            self.refresh()
+        policy = self.snapshot()
+        if policy.revision < revision:
+            raise invalid_field("min_revision", f"has not been made yet: the newest is {policy.revision}")
+        return policy
 
     def refresh(self) -> None:
         """Bring the snapshot up to date now. Whoever committed a change calls this before answering.
@@ -192,19 +250,25 @@ class PolicyStore:
                     _log.error("the policy has no revision: the database was not set up, or was damaged")
                     return
                 policy = self._checked.policy if self._checked is not None else None
-                if policy is None or policy.revision != row.revision:
-                    policy = load(tx, row.revision)
+                now = self._now()
+                if policy is None or policy.revision != row.revision or now >= policy.until:
+                    policy = load(tx, row.revision, now)
             self._checked = _Checked(policy, at)
 
 
-def load(tx: Transaction, revision: int) -> Policy:
-    """Read and compile the whole policy. `revision` was read before, so that nothing newer goes by that number."""
+def load(tx: Transaction, revision: int, now: int) -> Policy:
+    """Read and compile the whole policy as of `now`, in microseconds.
+
+    `revision` was read before, so that nothing newer goes by that number.
+    """
+    expiry: int | None = tx.execute(_next_expiry, until=now + 1).scalar_one()
     own = {row.name: _permissions(row.permissions) for row in tx.all(_read_roles)}
     return Policy(
         revision=revision,
-        grants=Grants.compile(_grants(tx.all(_read_grants)), _exports(tx)),
+        until=FOREVER if expiry is None else expiry,
+        grants=Grants.compile(_grants(tx.all(_read_grants, until=now + 1)), _exports(tx)),
         roles={**BUILT_IN_ROLES, **{name: held for name, held in own.items() if name not in BUILT_IN_ROLES}},
-        service_accounts=frozenset(row.name for row in tx.all(_read_accounts)),
+        service_accounts={row.name: row.generation for row in tx.all(_read_accounts)},
     )
 
 
@@ -237,7 +301,7 @@ def create_role(tx: Transaction, caller: Principal, name: str, permissions: Coll
     Raises GRANT_EXCEEDS_OWN unless the caller holds each permission everywhere, and ALREADY_EXISTS.
     """
     revision = change(tx)
-    _require_own(tx, caller, [Need(permission, _EVERYWHERE) for permission in sorted(set(permissions))])
+    _require_own(tx, caller, [Need(permission, _EVERYWHERE) for permission in sorted(set(permissions))], at + 1)
     row = {"name": name, "permissions": json.dumps(sorted(set(permissions))), "created_at": at}
     if name in BUILT_IN_ROLES or not tx.insert_new(_ROLES, row):
         raise ApiError(Reason.ALREADY_EXISTS, f"role {name} exists", {"kind": "role", "name": name})
@@ -264,12 +328,19 @@ def delete_role(tx: Transaction, name: str) -> int:
 
 
 def create_binding(
-    tx: Transaction, caller: Principal, member: str, role: str, pattern: ScopePattern, at: int
+    tx: Transaction,
+    caller: Principal,
+    member: str,
+    role: str,
+    pattern: ScopePattern,
+    at: int,
+    expires_at: int | None = None,
 ) -> tuple[Binding, int]:
     """Bind a member to a role at a pattern; return the binding, or the one that is there, and a revision with it.
 
-    `at` is in microseconds since 1970, UTC. Raises INVALID_FIELD when there is no such role, and GRANT_EXCEEDS_OWN
-    unless the caller holds each permission of the role in all of the pattern.
+    Times are in microseconds since 1970, UTC. One that has expired is made anew. Raises INVALID_FIELD when there is no
+    such role, ALREADY_EXISTS for one that is there with another expiry, and GRANT_EXCEEDS_OWN unless the caller holds
+    each permission of the role in all of the pattern, and for as long.
     """
     revision = change(tx)
     permissions = BUILT_IN_ROLES.get(role)
@@ -278,14 +349,25 @@ def create_binding(
         if row is None:
             raise invalid_field("role", "is not the name of a role")
         permissions = _permissions(row.permissions)
-    _require_own(tx, caller, [Need(permission, pattern) for permission in sorted(permissions)])
-    binding = Binding(member, role, pattern, caller.member, at)
-    if not insert_binding(tx, binding):
-        row = tx.one(_read_binding, **_named(member, role, pattern))
-        if row is None:
-            raise RuntimeError("a binding is neither new nor there")
-        binding = _binding(row)
-    return binding, revision
+    until = FOREVER if expires_at is None else expires_at
+    _require_own(tx, caller, [Need(permission, pattern) for permission in sorted(permissions)], until)
+    binding = Binding(member, role, pattern, caller.member, at, expires_at)
+    row = tx.one(_read_binding, **_named(member, role, pattern))
+    if row is not None and row.expires_at is not None and row.expires_at <= at:
+        tx.execute(_delete_binding, **_named(member, role, pattern))
+        _changed(tx, _binding(row), None)
+        row = None
+    if row is None:
+        insert_binding(tx, binding)
+        return binding, revision
+    if row.expires_at != expires_at:
+        raise ApiError(
+            Reason.ALREADY_EXISTS,
+            f"{member} is bound to {role} at {pattern} with another expiry; delete that binding first",
+            {"member": member, "role": role, "scope": str(pattern)},
+            "expire_time",
+        )
+    return _binding(row), revision
 
 
 def insert_binding(tx: Transaction, binding: Binding) -> bool:
@@ -299,6 +381,7 @@ def insert_binding(tx: Transaction, binding: Binding) -> bool:
             "domain_pattern": binding.pattern.domain,
             "creator": binding.creator,
             "created_at": binding.created_at,
+            "expires_at": binding.expires_at,
         },
     )
     if inserted:
@@ -317,13 +400,24 @@ def delete_binding(tx: Transaction, member: str, role: str, pattern: ScopePatter
         raise not_found("binding", f"of {member} to {role} at {pattern}")
     tx.execute(_delete_binding, **_named(member, role, pattern))
     _changed(tx, _binding(row), None)
-    if (
-        (role, pattern) == (ADMIN, _EVERYWHERE)
-        and _can_log_in(tx, member)
-        and tx.one(_other_admins, leaving=member) is None
-    ):
-        raise ApiError(Reason.LAST_ADMIN, "this is the last administrator of the server")
+    if (role, pattern) == (ADMIN, _EVERYWHERE) and row.expires_at is None and _can_log_in(tx, member):
+        _require_admins_beside(tx, member)
     return revision
+
+
+def require_another_admin(tx: Transaction, member: str) -> None:
+    """Check that a member who is about to be shut out is not the last administrator of the server.
+
+    Only those count who can log in and are bound for good. Raises LAST_ADMIN.
+    """
+    row = tx.one(_read_binding, **_named(member, ADMIN, _EVERYWHERE))
+    if row is not None and row.expires_at is None and _can_log_in(tx, member):
+        _require_admins_beside(tx, member)
+
+
+def _require_admins_beside(tx: Transaction, member: str) -> None:
+    if tx.one(_other_admins, leaving=member) is None:
+        raise ApiError(Reason.LAST_ADMIN, "this is the last administrator of the server")
 
 
 def require_own_bindings(tx: Transaction, caller: Principal, member: str) -> None:
@@ -331,8 +425,9 @@ def require_own_bindings(tx: Transaction, caller: Principal, member: str) -> Non
 
     Raises GRANT_EXCEEDS_OWN.
     """
-    given = _grants(tx.all(_read_grants_of_members, members=[member]))
-    _require_own(tx, caller, [Need(each, grant.pattern) for grant in given for each in sorted(grant.permissions)])
+    given = _grants(tx.all(_read_grants_of_members, members=[member], until=0))
+    needs = [Need(each, grant.pattern) for grant in given for each in sorted(grant.permissions)]
+    _require_own(tx, caller, needs, FOREVER)
 
 
 def has_bindings(tx: Transaction) -> bool:
@@ -365,9 +460,13 @@ def _changed(tx: Transaction, before: Binding | None, after: Binding | None) -> 
     for binding in filter(None, (before, after)):
         tx.changed(
             f"binding of {binding.member} to {binding.role} at {binding.pattern}",
-            *(None if each is None else {"creator": each.creator} for each in (before, after)),
+            *(None if each is None else _described(each) for each in (before, after)),
             at=(binding.pattern.project, binding.pattern.domain),
         )
+
+
+def _described(binding: Binding) -> Mapping[str, Any]:
+    return {"creator": binding.creator, "expires_at": binding.expires_at}
 
 
 def _covered(visible: Visible) -> ColumnElement[bool]:
@@ -389,8 +488,9 @@ def _covered(visible: Visible) -> ColumnElement[bool]:
     return or_(*kinds) if kinds else false()
 
 
-def _require_own(tx: Transaction, caller: Principal, needs: Sequence[Need]) -> None:
-    grants = Grants.compile(_grants(tx.all(_read_grants_of_members, members=caller.members)))
+def _require_own(tx: Transaction, caller: Principal, needs: Sequence[Need], until: int) -> None:
+    """Check that the caller holds all of this until then: nobody can make more of what is lent."""
+    grants = Grants.compile(_grants(tx.all(_read_grants_of_members, members=caller.members, until=until)))
     for need in needs:
         if not holds(caller, need, grants):
             raise ApiError(
@@ -438,4 +538,4 @@ def _named(member: str, role: str, pattern: ScopePattern) -> dict[str, str]:
 
 def _binding(row: Row[Any]) -> Binding:
     pattern = ScopePattern(row.project_pattern, row.domain_pattern)
-    return Binding(row.member, row.role, pattern, row.creator, row.created_at)
+    return Binding(row.member, row.role, pattern, row.creator, row.created_at, row.expires_at)

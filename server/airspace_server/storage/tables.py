@@ -364,7 +364,7 @@ class RoleRow(SQLModel, table=True):
 
 
 class BindingRow(SQLModel, table=True):
-    """A member's role at a pattern. Not a scoped table: "*" is a value here."""
+    """A member's role at a pattern, until `expires_at` if that is set. Not a scoped table: "*" is a value here."""
 
     __tablename__ = "bindings"
 
@@ -374,6 +374,7 @@ class BindingRow(SQLModel, table=True):
     domain_pattern: str = Field(primary_key=True, max_length=63)
     creator: str = Field(max_length=255)
     created_at: int = _time()
+    expires_at: int | None = _time(optional=True)
 
 
 class PolicyRevisionRow(SQLModel, table=True):
@@ -386,12 +387,16 @@ class PolicyRevisionRow(SQLModel, table=True):
 
 
 class ServiceAccountRow(SQLModel, table=True):
-    """A service account. `secret_hash` is of a random 256-bit secret, so a plain SHA-256 is enough."""
+    """A service account. `secret_hash` is of a random 256-bit secret, so a plain SHA-256 is enough.
+
+    `generation` counts its secrets; a token says which one it was given out for.
+    """
 
     __tablename__ = "service_accounts"
 
     name: str = Field(primary_key=True, max_length=63)
     secret_hash: str = Field(max_length=64)
+    generation: int
     disabled: bool
     creator: str = Field(max_length=255)
     created_at: int = _time()

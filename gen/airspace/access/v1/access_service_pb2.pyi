@@ -22,18 +22,32 @@ class Role(_message.Message):
     def __init__(self, name: _Optional[str] = ..., permissions: _Optional[_Iterable[_Union[_options_pb2.Permission, str]]] = ..., built_in: _Optional[bool] = ...) -> None: ...
 
 class Binding(_message.Message):
-    __slots__ = ("member", "role", "pattern", "creator", "create_time")
+    __slots__ = ("member", "role", "pattern", "creator", "create_time", "expire_time")
     MEMBER_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     PATTERN_FIELD_NUMBER: _ClassVar[int]
     CREATOR_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     member: str
     role: str
     pattern: _identifiers_pb2.ScopePattern
     creator: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, member: _Optional[str] = ..., role: _Optional[str] = ..., pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., creator: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, member: _Optional[str] = ..., role: _Optional[str] = ..., pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., creator: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ServiceAccount(_message.Message):
+    __slots__ = ("name", "disabled", "creator", "create_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    CREATOR_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    disabled: bool
+    creator: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., disabled: _Optional[bool] = ..., creator: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WhoAmIRequest(_message.Message):
     __slots__ = ()
@@ -50,8 +64,10 @@ class WhoAmIResponse(_message.Message):
     def __init__(self, principal: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., bindings: _Optional[_Iterable[_Union[Binding, _Mapping]]] = ...) -> None: ...
 
 class ListRolesRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("min_revision",)
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
+    min_revision: int
+    def __init__(self, min_revision: _Optional[int] = ...) -> None: ...
 
 class ListRolesResponse(_message.Message):
     __slots__ = ("roles",)
@@ -88,14 +104,16 @@ class DeleteRoleResponse(_message.Message):
     def __init__(self, revision: _Optional[int] = ...) -> None: ...
 
 class ListBindingsRequest(_message.Message):
-    __slots__ = ("member", "page_size", "page_token")
+    __slots__ = ("member", "page_size", "page_token", "min_revision")
     MEMBER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     member: str
     page_size: int
     page_token: str
-    def __init__(self, member: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    min_revision: int
+    def __init__(self, member: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class ListBindingsResponse(_message.Message):
     __slots__ = ("bindings", "next_page_token")
@@ -106,14 +124,16 @@ class ListBindingsResponse(_message.Message):
     def __init__(self, bindings: _Optional[_Iterable[_Union[Binding, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class CreateBindingRequest(_message.Message):
-    __slots__ = ("member", "role", "pattern")
+    __slots__ = ("member", "role", "pattern", "expire_time")
     MEMBER_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     PATTERN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     member: str
     role: str
     pattern: _identifiers_pb2.ScopePattern
-    def __init__(self, member: _Optional[str] = ..., role: _Optional[str] = ..., pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, member: _Optional[str] = ..., role: _Optional[str] = ..., pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateBindingResponse(_message.Message):
     __slots__ = ("binding", "revision")
@@ -146,9 +166,99 @@ class CreateServiceAccountRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class CreateServiceAccountResponse(_message.Message):
-    __slots__ = ("name", "secret")
+    __slots__ = ("name", "secret", "revision")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     name: str
     secret: str
-    def __init__(self, name: _Optional[str] = ..., secret: _Optional[str] = ...) -> None: ...
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., secret: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class ListServiceAccountsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListServiceAccountsResponse(_message.Message):
+    __slots__ = ("service_accounts", "next_page_token")
+    SERVICE_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    service_accounts: _containers.RepeatedCompositeFieldContainer[ServiceAccount]
+    next_page_token: str
+    def __init__(self, service_accounts: _Optional[_Iterable[_Union[ServiceAccount, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RotateServiceAccountSecretRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class RotateServiceAccountSecretResponse(_message.Message):
+    __slots__ = ("name", "secret", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    secret: str
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., secret: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class DisableServiceAccountRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DisableServiceAccountResponse(_message.Message):
+    __slots__ = ("service_account", "revision")
+    SERVICE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    service_account: ServiceAccount
+    revision: int
+    def __init__(self, service_account: _Optional[_Union[ServiceAccount, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class EnableServiceAccountRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class EnableServiceAccountResponse(_message.Message):
+    __slots__ = ("service_account", "revision")
+    SERVICE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    service_account: ServiceAccount
+    revision: int
+    def __init__(self, service_account: _Optional[_Union[ServiceAccount, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class TestAccessRequest(_message.Message):
+    __slots__ = ("member", "groups", "permission", "scope", "min_revision")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
+    member: str
+    groups: _containers.RepeatedScalarFieldContainer[str]
+    permission: _options_pb2.Permission
+    scope: _identifiers_pb2.Scope
+    min_revision: int
+    def __init__(self, member: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ..., permission: _Optional[_Union[_options_pb2.Permission, str]] = ..., scope: _Optional[_Union[_identifiers_pb2.Scope, _Mapping]] = ..., min_revision: _Optional[int] = ...) -> None: ...
+
+class TestAccessResponse(_message.Message):
+    __slots__ = ("allowed", "bindings", "could_grant", "shut_out", "revision")
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    BINDINGS_FIELD_NUMBER: _ClassVar[int]
+    COULD_GRANT_FIELD_NUMBER: _ClassVar[int]
+    SHUT_OUT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    allowed: bool
+    bindings: _containers.RepeatedCompositeFieldContainer[Binding]
+    could_grant: _containers.RepeatedScalarFieldContainer[str]
+    shut_out: bool
+    revision: int
+    def __init__(self, allowed: _Optional[bool] = ..., bindings: _Optional[_Iterable[_Union[Binding, _Mapping]]] = ..., could_grant: _Optional[_Iterable[str]] = ..., shut_out: _Optional[bool] = ..., revision: _Optional[int] = ...) -> None: ...

@@ -76,6 +76,31 @@ class AccessServiceStub:
                 request_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.CreateServiceAccountRequest.SerializeToString,
                 response_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.CreateServiceAccountResponse.FromString,
                 _registered_method=True)
+        self.ListServiceAccounts = channel.unary_unary(
+                '/airspace.access.v1.AccessService/ListServiceAccounts',
+                request_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.ListServiceAccountsRequest.SerializeToString,
+                response_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.ListServiceAccountsResponse.FromString,
+                _registered_method=True)
+        self.RotateServiceAccountSecret = channel.unary_unary(
+                '/airspace.access.v1.AccessService/RotateServiceAccountSecret',
+                request_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.RotateServiceAccountSecretRequest.SerializeToString,
+                response_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.RotateServiceAccountSecretResponse.FromString,
+                _registered_method=True)
+        self.DisableServiceAccount = channel.unary_unary(
+                '/airspace.access.v1.AccessService/DisableServiceAccount',
+                request_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.DisableServiceAccountRequest.SerializeToString,
+                response_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.DisableServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.EnableServiceAccount = channel.unary_unary(
+                '/airspace.access.v1.AccessService/EnableServiceAccount',
+                request_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountRequest.SerializeToString,
+                response_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.TestAccess = channel.unary_unary(
+                '/airspace.access.v1.AccessService/TestAccess',
+                request_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.TestAccessRequest.SerializeToString,
+                response_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.TestAccessResponse.FromString,
+                _registered_method=True)
 
 
 class AccessServiceServicer:
@@ -119,8 +144,8 @@ class AccessServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateBinding(self, request, context):
-        """Binds a member to a role at a pattern. The caller must hold, there, every permission of the role.
-        Creating a binding that exists answers with the one that is there.
+        """Binds a member to a role at a pattern, for good or until a time. The caller must hold, there and for as long, every
+        permission of the role. Creating a binding that exists answers with the one that is there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,6 +160,42 @@ class AccessServiceServicer:
 
     def CreateServiceAccount(self, request, context):
         """Creates a service account and returns its secret, which is never shown again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListServiceAccounts(self, request, context):
+        """Lists the service accounts, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateServiceAccountSecret(self, request, context):
+        """Gives a service account a new secret and returns it. The old one and the tokens that it brought are worth nothing
+        from then on. The caller must hold all that the account is bound to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableServiceAccount(self, request, context):
+        """Disables a service account: it gets no tokens, and those that it has are refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableServiceAccount(self, request, context):
+        """Enables a service account that was disabled, with the secret that it had.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestAccess(self, request, context):
+        """Tells whether a member may do something in a scope, and why, or who could let it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,6 +243,31 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.CreateServiceAccount,
                     request_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.CreateServiceAccountRequest.FromString,
                     response_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.CreateServiceAccountResponse.SerializeToString,
+            ),
+            'ListServiceAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListServiceAccounts,
+                    request_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.ListServiceAccountsRequest.FromString,
+                    response_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.ListServiceAccountsResponse.SerializeToString,
+            ),
+            'RotateServiceAccountSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateServiceAccountSecret,
+                    request_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.RotateServiceAccountSecretRequest.FromString,
+                    response_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.RotateServiceAccountSecretResponse.SerializeToString,
+            ),
+            'DisableServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableServiceAccount,
+                    request_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.DisableServiceAccountRequest.FromString,
+                    response_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.DisableServiceAccountResponse.SerializeToString,
+            ),
+            'EnableServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableServiceAccount,
+                    request_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountRequest.FromString,
+                    response_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountResponse.SerializeToString,
+            ),
+            'TestAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestAccess,
+                    request_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.TestAccessRequest.FromString,
+                    response_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.TestAccessResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -402,6 +488,141 @@ class AccessService:
             '/airspace.access.v1.AccessService/CreateServiceAccount',
             airspace_dot_access_dot_v1_dot_access__service__pb2.CreateServiceAccountRequest.SerializeToString,
             airspace_dot_access_dot_v1_dot_access__service__pb2.CreateServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListServiceAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.access.v1.AccessService/ListServiceAccounts',
+            airspace_dot_access_dot_v1_dot_access__service__pb2.ListServiceAccountsRequest.SerializeToString,
+            airspace_dot_access_dot_v1_dot_access__service__pb2.ListServiceAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateServiceAccountSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.access.v1.AccessService/RotateServiceAccountSecret',
+            airspace_dot_access_dot_v1_dot_access__service__pb2.RotateServiceAccountSecretRequest.SerializeToString,
+            airspace_dot_access_dot_v1_dot_access__service__pb2.RotateServiceAccountSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.access.v1.AccessService/DisableServiceAccount',
+            airspace_dot_access_dot_v1_dot_access__service__pb2.DisableServiceAccountRequest.SerializeToString,
+            airspace_dot_access_dot_v1_dot_access__service__pb2.DisableServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.access.v1.AccessService/EnableServiceAccount',
+            airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountRequest.SerializeToString,
+            airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.access.v1.AccessService/TestAccess',
+            airspace_dot_access_dot_v1_dot_access__service__pb2.TestAccessRequest.SerializeToString,
+            airspace_dot_access_dot_v1_dot_access__service__pb2.TestAccessResponse.FromString,
             options,
             channel_credentials,
             insecure,
