@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
-from airspace_server.access.accounts import create_service_account, list_accounts, rotate_secret, set_disabled
+from airspace_server.access.accounts import (
+    create_service_account,
+    disable,
+    enable,
+    list_accounts,
+    rotate_secret,
+)
 from airspace_server.access.authenticate import Authenticator, BuiltInIssuer
-from airspace_server.access.decide import Need, holds
+from airspace_server.access.decide import Need, Visible, holds
 from airspace_server.access.explain import explain
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import InvalidClientError, Issuer
@@ -135,13 +141,13 @@ def test_the_last_administrator_cannot_be_disabled(setup):
     setup.account("robot")
     setup.bind("service-account:robot", "admin")
     setup.account("other")
-    assert refused(setup, set_disabled, "robot", disabled=True).reason is Reason.LAST_ADMIN
+    assert refused(setup, disable, "robot").reason is Reason.LAST_ADMIN
     setup.bind("service-account:other", "admin")
-    do(setup, set_disabled, "robot", disabled=True)
-    assert refused(setup, set_disabled, "other", disabled=True).reason is Reason.LAST_ADMIN
+    do(setup, disable, "robot")
+    assert refused(setup, disable, "other").reason is Reason.LAST_ADMIN
     assert refused(setup, delete_binding, "service-account:other", "admin", EVERYWHERE).reason is Reason.LAST_ADMIN
-    do(setup, set_disabled, "robot", disabled=False)
-    do(setup, set_disabled, "other", disabled=True)
+    do(setup, enable, Principal("service-account:other"), "robot")
+    do(setup, disable, "other")
 
 
 # --- accounts
@@ -163,7 +169,7 @@ def test_a_new_secret_makes_the_old_one_and_its_tokens_worthless_at_once(
     assert authenticator.authenticate(f"Bearer {issuer.token('robot', new, '').access_token}")
 
 
-def test_only_who_holds_what_an_account_holds_gets_its_secret(setup):
+def test_only_who_holds_what_an_account_holds_gets_its_secret_or_lets_it_in_again(setup):
     setup.account("robot")
     setup.bind("service-account:robot", "contributor", "ads")
     keeper = setup.bind("user:keeper", "access-keeper")
@@ -175,6 +181,21 @@ def test_only_who_holds_what_an_account_holds_gets_its_secret(setup):
     setup.policy.refresh()
     assert refused(setup, rotate_secret, keeper, "robot").reason is Reason.GRANT_EXCEEDS_OWN
     do(setup, rotate_secret, root, "robot")
+    do(setup, disable, "robot")
+    assert refused(setup, enable, keeper, "robot").reason is Reason.GRANT_EXCEEDS_OWN
+    assert "robot" not in setup.policy.snapshot().service_accounts
+    do(setup, enable, root, "robot")
+    assert "robot" in setup.policy.snapshot().service_accounts
+
+
+def test_who_holds_it_for_a_while_does_not_let_an_account_in_for_good(setup, clock):
+    setup.bind("user:root", "admin")
+    setup.account("robot")
+    setup.bind("service-account:robot", "contributor", "maps")
+    guest = lend(setup, "user:guest", "admin", EVERYWHERE, clock() + HOUR)
+    do(setup, disable, "robot")
+    for action in (enable, rotate_secret):
+        assert refused(setup, action, guest, "robot").reason is Reason.GRANT_EXCEEDS_OWN
 
 
 def test_a_disabled_account_is_out_at_once_and_in_again_when_enabled(
@@ -182,21 +203,21 @@ def test_a_disabled_account_is_out_at_once_and_in_again_when_enabled(
 ):
     secret = setup.account("robot")
     header = f"Bearer {issuer.token('robot', secret, '').access_token}"
-    account, _ = do(setup, set_disabled, "robot", disabled=True)
+    account, _ = do(setup, disable, "robot")
     assert account.disabled
     with pytest.raises(ApiError) as caught:
         authenticator.authenticate(header)
     assert caught.value.reason is Reason.ACCOUNT_DISABLED
     with pytest.raises(InvalidClientError):
         issuer.token("robot", secret, "")
-    do(setup, set_disabled, "robot", disabled=False)
+    do(setup, enable, Principal("user:keeper"), "robot")  # it is bound to nothing
     assert authenticator.authenticate(header)
 
 
 def test_accounts_are_listed_by_name_in_pages(setup):
     for name in ("cc", "aa", "bb"):
         do(setup, create_service_account, name, "user:root", 7)
-    do(setup, set_disabled, "bb", disabled=True)
+    do(setup, disable, "bb")
     with setup.database.read() as tx:
         page, end = list_accounts(tx, None, 2)
         assert [(each.name, each.disabled, each.creator) for each in page] == [
@@ -206,20 +227,20 @@ def test_accounts_are_listed_by_name_in_pages(setup):
         assert [each.name for each in list_accounts(tx, end, 2)[0]] == ["cc"]
 
 
-@pytest.mark.parametrize("action", [set_disabled, rotate_secret])
+@pytest.mark.parametrize("action", [disable, enable, rotate_secret])
 def test_an_account_that_is_not_there_is_said_to_be_so(setup, action: Callable):
-    arguments = (Principal("user:root"), "nobody") if action is rotate_secret else ("nobody",)
-    more = {} if action is rotate_secret else {"disabled": True}
-    assert refused(setup, action, *arguments, **more).reason is Reason.NOT_FOUND
+    arguments = ("nobody",) if action is disable else (Principal("user:root"), "nobody")
+    assert refused(setup, action, *arguments).reason is Reason.NOT_FOUND
 
 
 # --- why
 
 
-def asked(setup, principal: Principal, permission: Permission, now: int = 8):
+def asked(setup, principal: Principal, permission: Permission, now: int = 8, seen: ScopePattern = EVERYWHERE):
     with setup.database.read() as tx:
         bindings = bindings_of(tx, principal)
-    return explain(setup.policy.snapshot(), principal, bindings, permission, Scope("maps", "production"), now)
+    visible = Visible(frozenset({(seen.project, seen.domain)}))
+    return explain(setup.policy.snapshot(), principal, bindings, permission, Scope("maps", "production"), now, visible)
 
 
 def test_an_answer_names_what_gives_a_permission_or_who_could(setup, clock):
@@ -228,7 +249,7 @@ def test_an_answer_names_what_gives_a_permission_or_who_could(setup, clock):
     setup.bind("user:other", "admin", "ads")
     setup.account("gone")
     setup.bind("service-account:gone", "admin")
-    do(setup, set_disabled, "gone", disabled=True)
+    do(setup, disable, "gone")
     ann = Principal("user:ann", frozenset({"group:ml"}))
     setup.bind("group:ml", "contributor", "*", "production")
     setup.bind("user:ann", "viewer", "maps")
@@ -242,6 +263,26 @@ def test_an_answer_names_what_gives_a_permission_or_who_could(setup, clock):
     assert answer.could_grant == ("user:lead", "user:root")
     answer = asked(setup, Principal("service-account:gone"), Permission.EXECUTION_LAUNCH)
     assert (answer.allowed, answer.shut_out, [each.role for each in answer.bindings]) == (False, True, ["admin"])
+
+
+def test_an_answer_names_no_binding_and_no_member_of_wider_scopes_than_the_asker_sees(setup):
+    setup.bind("user:root", "admin")
+    setup.bind("user:domain-lead", "admin", "*", "production")
+    setup.bind("user:lead", "admin", "maps")
+    setup.bind("user:here", "admin", "maps", "production")
+    ann = setup.bind("user:ann", "viewer")
+    for seen, named in (
+        (ScopePattern("ads", "*"), ()),
+        (ScopePattern("maps", "production"), ("user:here",)),
+        (MAPS, ("user:here", "user:lead")),
+        (ScopePattern("*", "production"), ("user:domain-lead", "user:here")),
+        (EVERYWHERE, ("user:domain-lead", "user:here", "user:lead", "user:root")),
+    ):
+        answer = asked(setup, ann, Permission.EXECUTION_LAUNCH, seen=seen)
+        assert (answer.allowed, answer.could_grant) == (False, named)
+        answer = asked(setup, ann, Permission.EXECUTION_VIEW, seen=seen)
+        assert answer.allowed
+        assert [each.role for each in answer.bindings] == (["viewer"] if seen == EVERYWHERE else [])
 
 
 def test_an_answer_names_the_binding_that_has_expired(setup, clock):

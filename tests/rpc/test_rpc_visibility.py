@@ -11,7 +11,9 @@ from rpc_expected import ACCESS, ADMIN, PROJECT
 from rpc_servers import Airspace, Caller, airspace, copied_sqlite
 
 from airspace.access.v1 import access_service_pb2 as access_pb
+from airspace.options.v1 import options_pb2
 from airspace.project.v1 import project_service_pb2 as project_pb
+from airspace.type.v1 import identifiers_pb2
 from airspace_server.core.permissions import Permission
 
 PROJECTS = [f"team-{letter}" for letter in "abcdefghij"]
@@ -186,6 +188,29 @@ def test_bindings_are_listed_to_those_who_see_access_in_all_of_their_pattern(lea
     assert full(pages, size)
     of_one = joined(bindings(caller(name), size, "service-account:member-1"))
     assert of_one == [binding for binding in expected if binding.member == "service-account:member-1"]
+
+
+@pytest.mark.parametrize("name", ["root", "lead-a", "staging", "spot"])
+def test_why_somebody_may_is_told_by_no_more_than_the_asker_can_list(leads, name: str):
+    _, caller = leads
+    listed = joined(bindings(caller(name), 1000))
+    here = [
+        binding
+        for binding in listed
+        if binding.pattern.project in ("*", "team-a") and binding.pattern.domain in ("*", "staging")
+    ]
+    request = access_pb.TestAccessRequest(
+        member="service-account:member-1",
+        permission=options_pb2.PERMISSION_EXECUTION_VIEW,
+        scope=identifiers_pb2.Scope(project="team-a", domain="staging"),
+    )
+    held = access_pb.TestAccessResponse.FromString(caller(name)(f"{ACCESS}/TestAccess", request).messages[0])
+    assert (held.allowed, held.shut_out) == (False, True)  # bound to it, and nobody has made the account
+    assert list(held.bindings) == [binding for binding in here if binding.member == "service-account:member-1"]
+    request.permission = options_pb2.PERMISSION_EXECUTION_LAUNCH
+    missing = access_pb.TestAccessResponse.FromString(caller(name)(f"{ACCESS}/TestAccess", request).messages[0])
+    assert (missing.allowed, list(missing.bindings)) == (False, [])
+    assert set(missing.could_grant) == {binding.member for binding in here if binding.role == "admin"}
 
 
 def test_a_caller_sees_its_own_bindings_whatever_it_may_list(leads):

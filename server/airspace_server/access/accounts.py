@@ -1,6 +1,7 @@
 """Service accounts: create, list, give a new secret, disable, enable. Each change is one of the policy (store.py).
 
-Whoever gets a secret can be its account. So a secret is only given to those who hold all that its account is bound to.
+Whoever gets a secret can be its account, and enabling one gives back what it is bound to. So both are only for those
+who hold all of that.
 """
 
 import secrets
@@ -85,19 +86,34 @@ def rotate_secret(tx: Transaction, caller: Principal, name: str) -> tuple[str, i
     return secret, revision
 
 
-def set_disabled(tx: Transaction, name: str, *, disabled: bool) -> tuple[ServiceAccount, int]:
-    """Disable an account, whose tokens count no more from then on, or enable it; return it and the revision.
+def disable(tx: Transaction, name: str) -> tuple[ServiceAccount, int]:
+    """Disable an account, whose tokens count no more from then on; return it and the revision.
 
     Raises NOT_FOUND, and LAST_ADMIN for the last one who is an administrator of the server.
     """
     revision = change(tx)
     row = _one(tx, name)
-    if disabled:
-        require_another_admin(tx, member_of(name))
+    require_another_admin(tx, member_of(name))
+    return _set_disabled(tx, row, disabled=True), revision
+
+
+def enable(tx: Transaction, caller: Principal, name: str) -> tuple[ServiceAccount, int]:
+    """Enable an account, which gives it back all that it is bound to; return it and the revision.
+
+    Raises NOT_FOUND, and GRANT_EXCEEDS_OWN unless the caller holds all of that.
+    """
+    revision = change(tx)
+    row = _one(tx, name)
+    require_own_bindings(tx, caller, member_of(name))
+    return _set_disabled(tx, row, disabled=False), revision
+
+
+def _set_disabled(tx: Transaction, row: Row[Any], *, disabled: bool) -> ServiceAccount:
+    name = row.name
     if row.disabled != disabled:
         tx.execute(_SET_DISABLED, account_name=name, now_disabled=disabled)
         tx.changed(f"service account {name}", {"disabled": row.disabled}, {"disabled": disabled})
-    return ServiceAccount(name, disabled, row.creator, row.created_at), revision
+    return ServiceAccount(name, disabled, row.creator, row.created_at)
 
 
 def list_accounts(

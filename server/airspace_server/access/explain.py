@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from airspace_server.access.decide import Need, holds
+from airspace_server.access.decide import Grants, Need, Visible, holds
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import SERVICE_ACCOUNT
 from airspace_server.access.store import Binding, Policy
 from airspace_server.core.permissions import Permission
-from airspace_server.core.scope import ANY, Scope, ScopePattern
+from airspace_server.core.scope import Scope, ScopePattern
 
 _MOST: Final = 20
 
@@ -25,21 +25,33 @@ class Answer:
 
 
 def explain(
-    policy: Policy, principal: Principal, bindings: Iterable[Binding], permission: Permission, scope: Scope, now: int
+    policy: Policy,
+    principal: Principal,
+    bindings: Iterable[Binding],
+    permission: Permission,
+    scope: Scope,
+    now: int,
+    seen: Visible,
 ) -> Answer:
-    """Say whether `principal`, of these bindings, may do this there as of `now`, in microseconds."""
+    """Say whether `principal`, of these bindings, may do this there as of `now`, in microseconds.
+
+    `seen` is where the one who asks may see access: what only wider bindings give is told without naming them.
+    """
     need = Need(permission, ScopePattern(scope.project, scope.domain))
     held = holds(principal, need, policy.grants)
-    shut_out = held and _shut_out(
-        policy, principal
-    )  # of accounts without rights here nobody here learns whether they are
+    # Of accounts without rights here nobody here learns whether they are.
+    shut_out = held and _shut_out(policy, principal)
     giving = [
         each
         for each in bindings
-        if permission in policy.roles.get(each.role, frozenset()) and _covers(each.pattern, scope)
+        if permission in policy.roles.get(each.role, frozenset())
+        and each.pattern.covers(scope)
+        and seen.includes(each.pattern)
     ]
     counting = [each for each in giving if (each.expires_at is None or each.expires_at > now) == held]
-    return Answer(held and not shut_out, tuple(counting), () if held else tuple(_grantors(policy, need)), shut_out)
+    return Answer(
+        held and not shut_out, tuple(counting), () if held else tuple(_grantors(policy, need, seen)), shut_out
+    )
 
 
 def _shut_out(policy: Policy, principal: Principal) -> bool:
@@ -47,17 +59,17 @@ def _shut_out(policy: Policy, principal: Principal) -> bool:
     return kind == SERVICE_ACCOUNT and name not in policy.service_accounts
 
 
-def _covers(pattern: ScopePattern, scope: Scope) -> bool:
-    return pattern.project in (ANY, scope.project) and pattern.domain in (ANY, scope.domain)
-
-
-def _grantors(policy: Policy, need: Need) -> Sequence[str]:
-    """Name who holds it there and may bind others there: only who holds a permission can grant it."""
+def _grantors(policy: Policy, need: Need, seen: Visible) -> Sequence[str]:
+    """Name who holds it there and may bind others there, by bindings that are seen: only who holds it can grant it."""
+    shown = Grants(
+        {
+            member: {at: held for at, held in patterns.items() if seen.includes(ScopePattern(*at))}
+            for member, patterns in policy.grants.table.items()
+        }
+    )
     both = (need, Need(Permission.ACCESS_MANAGE, need.target))
-    members = (Principal(member) for member in policy.grants.table)
+    members = (Principal(member) for member in shown.table)
     found = sorted(
-        each.member
-        for each in members
-        if all(holds(each, one, policy.grants) for one in both) and not _shut_out(policy, each)
+        each.member for each in members if all(holds(each, one, shown) for one in both) and not _shut_out(policy, each)
     )
     return found[:_MOST]

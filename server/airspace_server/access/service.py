@@ -7,6 +7,7 @@ from airspace.type.v1 import identifiers_pb2
 from airspace_server.access import accounts, store
 from airspace_server.access.accounts import ServiceAccount
 from airspace_server.access.call import Call
+from airspace_server.access.decide import visible
 from airspace_server.access.explain import explain
 from airspace_server.access.identity import Principal
 from airspace_server.access.messages import scope_of, timestamp
@@ -136,16 +137,16 @@ class AccessService:
     ) -> pb.DisableServiceAccountResponse:
         """Disable a service account."""
         with self._database.write() as tx:
-            account, revision = accounts.set_disabled(tx, request.name, disabled=True)
+            account, revision = accounts.disable(tx, request.name)
         self._policy.refresh()
         return pb.DisableServiceAccountResponse(service_account=_account(account), revision=revision)
 
     def EnableServiceAccount(
-        self, request: pb.EnableServiceAccountRequest, _call: Call
+        self, request: pb.EnableServiceAccountRequest, call: Call
     ) -> pb.EnableServiceAccountResponse:
         """Enable a service account."""
         with self._database.write() as tx:
-            account, revision = accounts.set_disabled(tx, request.name, disabled=False)
+            account, revision = accounts.enable(tx, call.principal, request.name)
         self._policy.refresh()
         return pb.EnableServiceAccountResponse(service_account=_account(account), revision=revision)
 
@@ -163,8 +164,8 @@ class AccessService:
         principal = Principal(request.member, frozenset(request.groups))
         with self._database.read() as tx:
             bindings = store.bindings_of(tx, principal)
-        answer = explain(policy, principal, bindings, permission, scope_of(request.scope), self._clock())
-        del call
+        seen = visible(call.principal, Permission.ACCESS_VIEW, policy.grants)
+        answer = explain(policy, principal, bindings, permission, scope_of(request.scope), self._clock(), seen)
         return pb.TestAccessResponse(
             allowed=answer.allowed,
             bindings=map(_binding, answer.bindings),

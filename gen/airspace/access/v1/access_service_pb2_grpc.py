@@ -188,7 +188,8 @@ class AccessServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EnableServiceAccount(self, request, context):
-        """Enables a service account that was disabled, with the secret that it had.
+        """Enables a service account that was disabled, with the secret that it had. The caller must hold all that the account
+        is bound to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
