@@ -14,6 +14,7 @@ from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
 from airspace.reference.v1 import reference_service_pb2, reference_service_pb2_grpc
 from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
+from airspace.settings.v1 import settings_service_pb2, settings_service_pb2_grpc
 from airspace_client._access import Access
 from airspace_client._audit import Audit
 from airspace_client._auth import StaticToken, TokenSource
@@ -23,6 +24,7 @@ from airspace_client._projects import Projects
 from airspace_client._references import References
 from airspace_client._registry import LaunchPlans, Tasks, Workflows
 from airspace_client._service import Service, Transport, bearer
+from airspace_client._settings import Settings
 from airspace_client._tls import TLS, is_loopback
 
 MAX_MESSAGE: Final = 20 * 1024 * 1024
@@ -32,13 +34,15 @@ MAX_MESSAGE: Final = 20 * 1024 * 1024
 class AirspaceClient:
     """A connection to an Airspace server.
 
-    It has `projects`, `tasks`, `workflows`, `launch_plans`, `references`, `executions`, `access` and `audit`.
+    It has `projects`, `tasks`, `workflows`, `launch_plans`, `references`, `executions`, `access`, `audit` and
+    `settings`.
 
     Use it in a `with` statement, or close it. It connects when it is first used, and may be used from several threads.
     Every method raises an AirspaceError; reads, and mutations that are safe to repeat, were repeated before that.
 
     The raw stubs are there too, as `project_service`, `registry_service`, `launch_plan_service`, `reference_service`,
-    `execution_service`, `access_service` and `audit_service`; give their calls `metadata=client.metadata()`.
+    `execution_service`, `access_service`, `audit_service` and `settings_service`; give their calls
+    `metadata=client.metadata()`.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -80,6 +84,11 @@ class AirspaceClient:
             audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
             audit_service_pb2_grpc.AuditServiceStub,
         )
+        settings = Service(
+            transport,
+            settings_service_pb2.DESCRIPTOR.services_by_name["SettingsService"],
+            settings_service_pb2_grpc.SettingsServiceStub,
+        )
         self.projects = Projects(project)
         self.tasks = Tasks(registry)
         self.workflows = Workflows(registry)
@@ -88,6 +97,7 @@ class AirspaceClient:
         self.executions = Executions(execution)
         self.access = Access(access)
         self.audit = Audit(audit)
+        self.settings = Settings(settings)
         self.project_service = project.stub
         self.registry_service = registry.stub
         self.launch_plan_service = launch_plan.stub
@@ -95,6 +105,7 @@ class AirspaceClient:
         self.execution_service = execution.stub
         self.access_service = access.stub
         self.audit_service = audit.stub
+        self.settings_service = settings.stub
 
     @classmethod
     def connect(

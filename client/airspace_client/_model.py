@@ -277,6 +277,25 @@ class Binding:
     expire_time: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RunAs:
+    """As whom tasks may run outside of the server, and as whom those run that name nobody ("" is nobody)."""
+
+    service_accounts: tuple[str, ...] = ()
+    iam_roles: tuple[str, ...] = ()
+    default_service_account: str = ""
+    default_iam_role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a project and domain, "*" for every one: what holds, where it is set, and what is set here."""
+
+    run_as: RunAs | None
+    run_as_origin: tuple[str, str] | None
+    own_run_as: RunAs | None
+
+
 class RecordKind(StrEnum):
     """What an audit record is about."""
 

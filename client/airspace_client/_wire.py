@@ -19,6 +19,7 @@ from airspace.options.v1 import options_pb2
 from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
+from airspace.settings.v1 import settings_service_pb2 as settings_pb
 from airspace.type.v1.identifiers_pb2 import Scope
 from airspace_client._errors import InvalidArgument
 from airspace_client._model import (
@@ -44,8 +45,10 @@ from airspace_client._model import (
     ProjectState,
     RecordKind,
     Role,
+    RunAs,
     ServiceAccount,
     ServiceAccountSecret,
+    Settings,
     Task,
     Transition,
     Verdict,
@@ -458,3 +461,33 @@ def verdict(message: audit_pb.VerifyChainsResponse) -> Verdict:
     """Convert how a chain was found."""
     head = message.head
     return Verdict(head.chain, head.sequence, head.hash, message.problem, message.problem_sequence)
+
+
+def run_as(message: settings_pb.RunAs) -> RunAs:
+    """Convert as whom tasks may run."""
+    return RunAs(
+        tuple(message.service_accounts),
+        tuple(message.iam_roles),
+        message.default_service_account,
+        message.default_iam_role,
+    )
+
+
+def run_as_message(value: RunAs) -> settings_pb.RunAs:
+    """Return the contract's form of as whom tasks may run."""
+    return settings_pb.RunAs(
+        service_accounts=value.service_accounts,
+        iam_roles=value.iam_roles,
+        default_service_account=value.default_service_account,
+        default_iam_role=value.default_iam_role,
+    )
+
+
+def settings(message: settings_pb.GetSettingsResponse) -> Settings:
+    """Convert the settings of a pattern."""
+    origin = message.run_as_origin
+    return Settings(
+        run_as=run_as(message.run_as) if message.HasField("run_as") else None,
+        run_as_origin=(origin.project, origin.domain) if message.HasField("run_as_origin") else None,
+        own_run_as=run_as(message.own_run_as) if message.HasField("own_run_as") else None,
+    )

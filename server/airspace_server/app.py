@@ -18,6 +18,7 @@ from airspace.launchplan.v1 import launch_plan_service_pb2
 from airspace.project.v1 import project_service_pb2
 from airspace.reference.v1 import reference_service_pb2
 from airspace.registry.v1 import registry_service_pb2
+from airspace.settings.v1 import settings_service_pb2
 from airspace_server.access import http as token_http
 from airspace_server.access import keys
 from airspace_server.access.authenticate import Authenticator, BuiltInIssuer, OidcIssuer, TrustedIssuer
@@ -34,6 +35,7 @@ from airspace_server.admin.reference_service import ReferenceService
 from airspace_server.admin.references import References
 from airspace_server.admin.registry import Registry
 from airspace_server.admin.registry_service import LaunchPlanService, RegistryService, VersionLists
+from airspace_server.admin.settings_service import SettingsService
 from airspace_server.artifacts import http as artifact_http
 from airspace_server.artifacts.flyte import DataProxy, scope_of_native_url
 from airspace_server.artifacts.local import LocalArtifactStore
@@ -67,6 +69,7 @@ _NATIVE: Final = (
     reference_service_pb2,
     access_service_pb2,
     audit_service_pb2,
+    settings_service_pb2,
     execution_service_pb2,
 )
 _FLYTE: Final = (admin_pb2, dataproxy_pb2, signal_pb2, auth_pb2, identity_pb2)
@@ -118,6 +121,7 @@ class Parts:
             ReferenceService(References(database, clock.now), self.policy, self.pager),
             AccessService(database, self.policy, self.pager, clock.now),
             AuditService(database, self.audit_key, self.pager),
+            SettingsService(database),
             ExecutionService(database, launcher, executions, self.watcher, self.pager, clock.now),
         )
         flyte_doors = (

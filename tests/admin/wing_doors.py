@@ -32,7 +32,8 @@ from airspace_server.admin.references import References
 from airspace_server.admin.registry import Registry
 from airspace_server.admin.registry_service import LaunchPlanService, RegistryService, VersionLists
 from airspace_server.core.errors import ApiError
-from airspace_server.core.scope import EntityId, Scope
+from airspace_server.core.run_as import RunAs
+from airspace_server.core.scope import EntityId, Scope, ScopePattern
 from airspace_server.execution.catalog import Catalog
 from airspace_server.execution.flyte import ExecutionFlyte
 from airspace_server.execution.launch import Launcher
@@ -43,6 +44,7 @@ from airspace_server.flyte.errors import translate
 from airspace_server.rpc.status import status_of
 from airspace_server.storage.database import Database
 from airspace_server.storage.paging import Pager
+from airspace_server.storage.settings import RUN_AS, put
 
 DOMAINS = ("development", "staging", "production")
 DEV = Scope("vision", "development")
@@ -125,6 +127,12 @@ class Doors:
     def take_back(self, kind: str, name: str = "*", *, of: Scope, to: str) -> None:
         """Take an export back."""
         self.references.DeleteExport(export_of(reference_pb.DeleteExportRequest, kind, name, of=of, to=to), call())
+
+    def allow(self, scope: ScopePattern | Scope, run_as: RunAs | None) -> None:
+        """Set as whom tasks may run somewhere; None takes away what is set."""
+        pattern = ScopePattern(scope.project, scope.domain)
+        with self.database.write() as tx:
+            put(tx, RUN_AS, pattern, None if run_as is None else run_as.dumps())
 
     def plan(
         self,

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from flyteidl.admin import execution_pb2, launch_plan_pb2
 from google.protobuf.descriptor_pb2 import MethodOptions
-from rpc_expected import ACCESS, ADMIN, AUDIT, DATA, EXECUTIONS, NEEDS, PLANS, PROJECT, REFERENCES, REGISTRY
+from rpc_expected import ACCESS, ADMIN, AUDIT, DATA, EXECUTIONS, NEEDS, PLANS, PROJECT, REFERENCES, REGISTRY, SETTINGS
 from rpc_requests import THING, integer, request_for
 from rpc_servers import FLYTE, NATIVE, OURS, Airspace, Answer, Caller
 from sqlalchemy import select
@@ -68,6 +68,7 @@ STEPS: list[tuple[str, Scope, Change]] = [
     (f"{ACCESS}/RotateServiceAccountSecret", OURS, setting(name="robot")),
     (f"{ACCESS}/DisableServiceAccount", OURS, setting(name="robot")),
     (f"{ACCESS}/EnableServiceAccount", OURS, setting(name="robot")),
+    (f"{SETTINGS}/UpdateRunAs", OURS, lambda request: request.run_as.service_accounts.append("sa")),
     (f"{REFERENCES}/CreateExport", OURS, setting(consumer="theirs")),
     (f"{REFERENCES}/DeleteExport", OURS, setting(consumer="theirs")),
     (f"{EXECUTIONS}/LaunchExecution", OURS, native_inputs),

@@ -13,6 +13,7 @@ from airspace.options.v1 import options_pb2
 from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
+from airspace.settings.v1 import settings_service_pb2 as settings_pb
 from airspace.type.v1.identifiers_pb2 import ExecutionId, LaunchPlanId, Scope, ScopePattern, TaskId, WorkflowId
 from airspace_client import (
     AccessAnswer,
@@ -38,8 +39,10 @@ from airspace_client import (
     RecordKind,
     Registered,
     Role,
+    RunAs,
     ServiceAccount,
     ServiceAccountSecret,
+    Settings,
     Task,
     Workflow,
 )
@@ -120,6 +123,8 @@ IDENTITY = Identity("user:ada", ("ml",), (BINDING,))
 ACCOUNT = ServiceAccountSecret("ci", "hunter2")
 ACCOUNT_PB = access_pb.ServiceAccount(name="ci", disabled=True, creator="user:root", create_time=NOON)
 LISTED_ACCOUNT = ServiceAccount("ci", True, "user:root", NOON)
+RUN_AS_PB = settings_pb.RunAs(service_accounts=["sa"], iam_roles=["arn:x"], default_service_account="sa")
+RUN_AS = RunAs(("sa",), ("arn:x",), "sa")
 RECORD_PB = audit_pb.Record(
     chain=P, sequence=3, time=NOON, kind=audit_pb.RECORD_KIND_MUTATION, principal="user:ada", method="/a.B/C", count=1,
     changes=[audit_pb.Change(domain=D, resource="task x", after="ab")], previous_hash="cd", hash="ef",
@@ -384,6 +389,18 @@ CASES = {
             member="user:ada", groups=["group:ml"], permission=options_pb2.PERMISSION_EXECUTION_VIEW, scope=SCOPE
         ),
         AccessAnswer(True, (BINDING,), ("user:root",), True, 7),
+    ),
+    "GetSettings": (
+        settings_pb.GetSettingsResponse(run_as=RUN_AS_PB, run_as_origin=PATTERN),
+        lambda c: c.settings.get(project=P, domain="*"),
+        settings_pb.GetSettingsRequest(pattern=PATTERN),
+        Settings(RUN_AS, (P, "*"), None),
+    ),
+    "UpdateRunAs": (
+        settings_pb.UpdateRunAsResponse(run_as=RUN_AS_PB),
+        lambda c: c.settings.set_run_as(RUN_AS, project=P, domain="*"),
+        settings_pb.UpdateRunAsRequest(pattern=PATTERN, run_as=RUN_AS_PB),
+        RUN_AS,
     ),
     "ListRecords": (
         audit_pb.ListRecordsResponse(records=[RECORD_PB]),

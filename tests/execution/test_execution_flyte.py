@@ -27,6 +27,7 @@ from wing_doors import (
 
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.execution import ENDED_EXECUTION, ExecutionPhase, NodePhase
+from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.execution.flyte import scope_of_flyte_url
 
@@ -89,6 +90,7 @@ def refused(act) -> ApiError:
 
 
 def test_a_created_execution_is_the_callers_whatever_the_request_says(doors: Doors, plan: EntityId):
+    doors.allow(DEV, RunAs(service_accounts=("trainer",)))
     request = create(plan)
     request.spec.metadata.principal = "root"
     request.spec.metadata.mode = execution_pb2.ExecutionMetadata.SCHEDULED

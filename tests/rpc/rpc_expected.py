@@ -6,7 +6,7 @@ difference to this table.
 
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 
-PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT = (
+PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT, SETTINGS = (
     "/airspace.project.v1.ProjectService",
     "/airspace.registry.v1.RegistryService",
     "/airspace.launchplan.v1.LaunchPlanService",
@@ -14,6 +14,7 @@ PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT = (
     "/airspace.access.v1.AccessService",
     "/airspace.execution.v1.ExecutionService",
     "/airspace.audit.v1.AuditService",
+    "/airspace.settings.v1.SettingsService",
 )
 ADMIN, DATA, SIGNALS, AUTH, IDENTITY = (
     f"/flyteidl.service.{name}Service" for name in ("Admin", "DataProxy", "Signal", "AuthMetadata", "Identity")
@@ -43,6 +44,8 @@ execution.launch      the scope      {EXECUTIONS} LaunchExecution
 execution.terminate   the scope      {EXECUTIONS} TerminateExecution
 execution.view        the scope      {EXECUTIONS} GetExecution ListExecutions WatchExecution GetExecutionData
 execution.view        the scope      {EXECUTIONS} ListNodeExecutions GetNodeExecutionData
+settings.view         the scope      {SETTINGS} GetSettings
+settings.update       everywhere     {SETTINGS} UpdateRunAs
 audit.view            the scope      {AUDIT} ListRecords ExportRecords
 audit.view            every domain   {AUDIT} VerifyChains
 

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
-from rpc_expected import ACCESS, ADMIN, EXECUTIONS, PLANS, PROJECT, REFERENCES, REGISTRY
+from rpc_expected import ACCESS, ADMIN, EXECUTIONS, PLANS, PROJECT, REFERENCES, REGISTRY, SETTINGS
 from rpc_mutations import NUL, Bad, flyte_mutations, native_mutations, scrambled
 from rpc_requests import request_for
 from rpc_servers import FLYTE, METHODS, NATIVE, OURS, Airspace, Answer, Caller
@@ -140,7 +140,8 @@ def test_bytes_that_are_no_message_are_refused(path: str, populated: Airspace, a
 
 
 UNSCOPED = {f"{PROJECT}/CreateProject", f"{ADMIN}/RegisterProject"} | {
-    f"{ACCESS}/{name}" for name in ("CreateBinding", "DeleteBinding")
+    *(f"{ACCESS}/{name}" for name in ("CreateBinding", "DeleteBinding")),
+    *(f"{SETTINGS}/{name}" for name in ("GetSettings", "UpdateRunAs")),
 }
 """What is about a project that need not exist."""
 

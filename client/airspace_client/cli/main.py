@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from airspace_client import AirspaceError
-from airspace_client.cli import access, audit, executions, output, projects, references, registry
+from airspace_client.cli import access, audit, executions, output, projects, references, registry, settings
 from airspace_client.cli.exit_codes import MEANINGS, ExitCode, exit_code
 from airspace_client.cli.session import Group, Session, session_options
 
@@ -114,5 +114,6 @@ for _command in (
     access.whoami,
     access.login,
     audit.audit,
+    settings.settings,
 ):
     main.add_command(_command)

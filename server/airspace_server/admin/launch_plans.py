@@ -14,15 +14,18 @@ from sqlalchemy import Row, bindparam, select
 from airspace_server.admin.registry import Registry, insert_references, insert_version, one_version, readable, row_id
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import not_found
+from airspace_server.core.run_as import require_allowed
 from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.flyte.digest import digest
 from airspace_server.flyte.identifiers import entity_id
 from airspace_server.flyte.launch_plans import compile_launch_plan
 from airspace_server.flyte.references import foreign_reference, needed
+from airspace_server.flyte.run_as import named_by_closure, named_by_launch_plan
 from airspace_server.flyte.schedules import describe
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
 from airspace_server.storage.references import may_refer, require_exported
+from airspace_server.storage.settings import run_as
 from airspace_server.storage.tables import LaunchPlanRow, table
 
 LAUNCH_PLANS: Final = table(LaunchPlanRow)
@@ -103,7 +106,7 @@ class LaunchPlans:
 
         Raises FOREIGN_REFERENCE for a workflow of another domain, or of another project that does not export it,
         NOT_FOUND for one that is not registered, INVALID_FIELD, INPUT_INVALID and SCHEDULE_INVALID for a bad spec,
-        EXPORT_MISSING, PROJECT_MISSING, PROJECT_ARCHIVED and DIFFERENT_CONTENT.
+        EXPORT_MISSING, RUN_AS_FORBIDDEN, PROJECT_MISSING, PROJECT_ARCHIVED and DIFFERENT_CONTENT.
         """
         workflow = entity_id(spec.workflow_id, identifier_pb2.WORKFLOW, "spec.workflow_id")
         used = Reference(EntityKind.WORKFLOW, workflow)
@@ -113,7 +116,9 @@ class LaunchPlans:
         runs = self._registry.workflow(workflow)
         interface = interface_pb2.TypedInterface.FromString(runs.interface)
         compiled, closure = compile_launch_plan(launch_plan, spec, interface)
-        needs = needed(launch_plan.scope, compiler_pb2.CompiledWorkflowClosure.FromString(runs.closure))
+        ran = compiler_pb2.CompiledWorkflowClosure.FromString(runs.closure)
+        needs = needed(launch_plan.scope, ran)
+        named = [*named_by_launch_plan(spec, "spec"), *named_by_closure(ran)]
         now = self._clock()
         row = {
             "workflow_project": workflow.scope.project,
@@ -130,6 +135,7 @@ class LaunchPlans:
         with self._database.write(launch_plan.scope) as tx:
             require_active(tx, launch_plan.scope.project)
             require_exported(tx, launch_plan.scope, needs)
+            require_allowed(run_as(tx, launch_plan.scope), launch_plan.scope, named)
             created = insert_version(tx, LAUNCH_PLANS, "launch plan", launch_plan, row)
             if created:
                 insert_references(tx, EntityKind.LAUNCH_PLAN, launch_plan, [used])

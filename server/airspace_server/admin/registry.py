@@ -15,13 +15,16 @@ from sqlalchemy import Row, Select, Table, bindparam, select
 
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
+from airspace_server.core.run_as import require_allowed
 from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.flyte.compiler import compile_task, compile_workflow, references
 from airspace_server.flyte.digest import digest
 from airspace_server.flyte.references import foreign_reference, needed, of_workflow
+from airspace_server.flyte.run_as import named_by_task
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
 from airspace_server.storage.references import may_refer, require_exported
+from airspace_server.storage.settings import run_as
 from airspace_server.storage.tables import LaunchPlanRow, ReferenceRow, TaskRow, WorkflowRow, table
 
 TASKS: Final = table(TaskRow)
@@ -148,12 +151,14 @@ class Registry:
     def register_task(self, task: EntityId, spec: task_pb2.TaskSpec) -> tuple[Task, bool]:
         """Register a version of a task; tell whether it is new.
 
-        Raises PROJECT_MISSING, PROJECT_ARCHIVED, DIFFERENT_CONTENT, and what flyte/compiler.py raises of a bad spec.
+        Raises PROJECT_MISSING, PROJECT_ARCHIVED, RUN_AS_FORBIDDEN, DIFFERENT_CONTENT, and what flyte/compiler.py and
+        flyte/run_as.py raise of a bad spec.
         """
         closure = compile_task(task, spec)
         type_ = closure.compiled_task.template.type
         if len(type_) > _MAX_TYPE or "\0" in type_:
             raise invalid_field("spec.template.type", f"must have at most {_MAX_TYPE} characters, and no NUL")
+        named = list(named_by_task(closure.compiled_task.template, "spec.template"))
         now = self._clock()
         content = digest(closure.compiled_task)
         closure.created_at.FromMicroseconds(now)
@@ -166,6 +171,7 @@ class Registry:
         }
         with self._database.write(task.scope) as tx:
             require_active(tx, task.scope.project)
+            require_allowed(run_as(tx, task.scope), task.scope, named)
             created = insert_version(tx, TASKS, "task", task, row)
             return self._task(tx, task), created
 

@@ -19,6 +19,27 @@ _LABEL_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _DNS_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _MAX_SUBDOMAIN: Final = 253
 
+_EXTERNAL_IDENTITY: Final = re.compile(r"[-A-Za-z0-9._:/@+=,]{1,255}")
+_IDENTITY_DOMAINS: Final = frozenset(
+    {
+        "airspace",
+        "azure.workload.identity",
+        "eks.amazonaws.com",
+        "flyte.org",
+        "iam.amazonaws.com",
+        "iam.gke.io",
+        "vault.hashicorp.com",
+    }
+)
+"""What stands before the slash of labels and annotations that make a pod somebody's, by the documentation of each."""
+_IDENTITY_LABELS: Final = frozenset(
+    {
+        "aadpodidbinding",
+        *("project", "domain", "execution-id", "workflow-name", "node-id", "task-name", "shard-key", "interruptible"),
+    }
+)
+"""The label of Azure's pod identity, and those by which Flyte knows the pods of an execution."""
+
 MAX_PROJECT_NAME: Final = 64
 """Longest project name for people, in characters."""
 MAX_DESCRIPTION: Final = 300
@@ -103,3 +124,11 @@ def labels(values: Mapping[str, str]) -> str | None:
         if value and not _LABEL_NAME.fullmatch(value):
             return f"has the value {value!r}; a value is at most 63 letters, digits and inner - _ ."
     return None
+
+
+def impersonates(key: str) -> bool:
+    """Tell whether a label or annotation would make a pod somebody else's."""
+    return key.partition("/")[0] in _IDENTITY_DOMAINS if "/" in key else key in _IDENTITY_LABELS
+
+
+external_identity = _matches(_EXTERNAL_IDENTITY, "must be 1 to 255 letters, digits and . _ - : / @ + = ,")

@@ -11,8 +11,10 @@ from flyteidl.core import compiler_pb2
 from sqlalchemy import bindparam, select
 
 from airspace_server.core.errors import ApiError, Reason, not_found
+from airspace_server.core.run_as import NamedIdentity
 from airspace_server.core.scope import EntityId, Reference, Scope
 from airspace_server.flyte.references import needed
+from airspace_server.flyte.run_as import named_by_closure, named_by_launch_plan
 from airspace_server.flyte.runnable import first_unrunnable
 from airspace_server.storage.database import Transaction, scoped
 from airspace_server.storage.tables import LaunchPlanRow, TaskRow, WorkflowRow, table
@@ -52,7 +54,8 @@ Kept = TypeVar("Kept")
 class Plan:
     """A version of a launch plan, ready to be launched; `unrunnable` is a node and a construct the engine lacks.
 
-    `needs` is what of other projects must be exported to its own for every launch.
+    `needs` is what of other projects must be exported to its own for every launch, `named` as whom it and its tasks
+    want to run.
     """
 
     id: EntityId
@@ -61,6 +64,7 @@ class Plan:
     closure: launch_plan_pb2.LaunchPlanClosure
     unrunnable: tuple[str, str] | None
     needs: frozenset[Reference]
+    named: tuple[NamedIdentity, ...]
 
 
 class Catalog:
@@ -97,13 +101,15 @@ class Catalog:
         workflow = EntityId(scope, row.workflow_name, row.workflow_version)
         stored = tx.beside(scope).execute(_CLOSURE, name=workflow.name, version=workflow.version).scalar_one()
         closure = compiler_pb2.CompiledWorkflowClosure.FromString(stored)
+        spec = launch_plan_pb2.LaunchPlanSpec.FromString(row.spec)
         return Plan(
             launch_plan,
             workflow,
-            launch_plan_pb2.LaunchPlanSpec.FromString(row.spec),
+            spec,
             launch_plan_pb2.LaunchPlanClosure.FromString(row.closure),
             first_unrunnable(closure),
             needed(launch_plan.scope, closure),
+            (*named_by_launch_plan(spec, f"launch plan {launch_plan.name}"), *named_by_closure(closure)),
         )
 
     def _read_task(self, tx: Transaction, task: EntityId) -> compiler_pb2.CompiledTask:

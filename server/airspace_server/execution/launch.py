@@ -11,22 +11,25 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flyteidl.admin import common_pb2, execution_pb2
-from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
+from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2, security_pb2
 from sqlalchemy import bindparam, select
 
 from airspace_server.core import names
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.execution import ExecutionPhase, NodePhase
+from airspace_server.core.run_as import NamedIdentity, require_allowed
 from airspace_server.core.scope import EntityId, ExecutionId, Reference, Scope
 from airspace_server.execution.catalog import Catalog
 from airspace_server.flyte.identifiers import identifier
 from airspace_server.flyte.literals import merge_inputs, to_literals
+from airspace_server.flyte.run_as import named_by_execution, named_by_task, require_own_labels
 from airspace_server.flyte.runnable import first_unrunnable
 from airspace_server.flyte.single_task import single_task_workflow, task_inputs
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
 from airspace_server.storage.references import require_exported
+from airspace_server.storage.settings import run_as
 from airspace_server.storage.tables import ExecutionRow, NodeExecutionRow, TransitionRow, table
 
 _EXECUTIONS: Final = table(ExecutionRow)
@@ -114,7 +117,7 @@ class Launcher:
     def prepare(self, launch: Launch) -> Prepared:
         """Resolve, check and merge everything that a launch needs; write nothing.
 
-        Raises NOT_FOUND, NO_ACTIVE_VERSION, NOT_RUNNABLE, INPUT_INVALID, INVALID_FIELD and TOO_LARGE.
+        Raises NOT_FOUND, NO_ACTIVE_VERSION, NOT_RUNNABLE, RUN_AS_FORBIDDEN, INPUT_INVALID, INVALID_FIELD and TOO_LARGE.
         """
         with self._database.read(launch.scope) as tx:
             if isinstance(launch.target, TaskRef):
@@ -196,6 +199,7 @@ class Launcher:
             inputs,
             labels,
             plan.spec.envs,
+            self._run_as(tx, launch, plan.named),
             {
                 "launch_plan_name": id_.name,
                 "launch_plan_version": id_.version,
@@ -221,7 +225,23 @@ class Launcher:
             inputs,
             dict(launch.labels),
             common_pb2.Envs(),
+            self._run_as(tx, launch, tuple(named_by_task(task.template, f"task {id_.name}"))),
             {"task_name": id_.name, "task_version": id_.version},
+        )
+
+    def _run_as(self, tx: Transaction, launch: Launch, named: tuple[NamedIdentity, ...]) -> security_pb2.Identity:
+        """Return as whom the execution runs: what the caller names, or the scope's default where nobody names any.
+
+        Raises RUN_AS_FORBIDDEN for what the caller, the launch plan or a task names and the scope does not allow.
+        """
+        settings = run_as(tx, launch.scope)
+        by_caller = () if launch.spec is None else tuple(named_by_execution(launch.spec, "spec"))
+        require_allowed(settings, launch.scope, (*by_caller, *named))
+        identity = security_pb2.Identity() if launch.spec is None else launch.spec.security_context.run_as
+        if by_caller or named:
+            return identity
+        return security_pb2.Identity(
+            k8s_service_account=settings.default_service_account, iam_role=settings.default_iam_role
         )
 
     def _prepared(
@@ -232,6 +252,7 @@ class Launcher:
         inputs: literals_pb2.LiteralMap,
         labels: Mapping[str, str],
         envs: common_pb2.Envs,
+        run_as: security_pb2.Identity,
         what: Mapping[str, str],
         active: str = "",
         needs: frozenset[Reference] = frozenset(),
@@ -239,7 +260,8 @@ class Launcher:
         problem = names.labels(labels)
         if problem:
             raise invalid_field("labels", problem)
-        spec = _spec(launch, launched, labels, envs).SerializeToString()
+        require_own_labels(labels, "labels")
+        spec = _spec(launch, launched, labels, envs, run_as).SerializeToString()
         if len(spec) > MAX_SPEC:
             raise ApiError(
                 Reason.TOO_LARGE, f"the spec has more than {MAX_SPEC} bytes", {"limit": str(MAX_SPEC)}, "spec"
@@ -308,7 +330,11 @@ def _require_runnable(unrunnable: tuple[str, str] | None) -> None:
 
 
 def _spec(
-    launch: Launch, launched: identifier_pb2.Identifier, labels: Mapping[str, str], envs: common_pb2.Envs
+    launch: Launch,
+    launched: identifier_pb2.Identifier,
+    labels: Mapping[str, str],
+    envs: common_pb2.Envs,
+    run_as: security_pb2.Identity,
 ) -> execution_pb2.ExecutionSpec:
     """Build the stored spec: what the client said, less what only the server may say. `envs` are the launch plan's."""
     spec = execution_pb2.ExecutionSpec()
@@ -324,6 +350,7 @@ def _spec(
         spec.metadata.reference_execution.project = launch.scope.project
         spec.metadata.reference_execution.domain = launch.scope.domain
         spec.metadata.reference_execution.name = launch.source
+    spec.security_context.run_as.CopyFrom(run_as)
     spec.security_context.run_as.execution_identity = launch.principal
     spec.labels.values.clear()
     spec.labels.values.update(labels)

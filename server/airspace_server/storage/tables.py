@@ -402,6 +402,20 @@ class ServiceAccountRow(SQLModel, table=True):
     created_at: int = _time()
 
 
+# --- settings
+
+
+class SettingRow(SQLModel, table=True):
+    """A setting of a pattern, as JSON. Not a scoped table: "*" is a value here."""
+
+    __tablename__ = "settings"
+
+    project_pattern: str = Field(primary_key=True, max_length=63)
+    domain_pattern: str = Field(primary_key=True, max_length=63)
+    name: str = Field(primary_key=True, max_length=63)
+    value: str = _text()
+
+
 # --- audit
 
 

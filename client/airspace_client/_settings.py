@@ -1,0 +1,28 @@
+"""What holds for projects and domains."""
+
+from airspace.settings.v1 import settings_service_pb2 as pb
+from airspace.type.v1.identifiers_pb2 import ScopePattern
+from airspace_client import _wire
+from airspace_client._model import RunAs
+from airspace_client._model import Settings as Values
+from airspace_client._service import Service
+
+
+class Settings:
+    """Settings of projects and domains; "*" stands for every one of them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def get(self, *, project: str, domain: str) -> Values:
+        """Return what holds there, and what is set for exactly that."""
+        request = pb.GetSettingsRequest(pattern=ScopePattern(project=project, domain=domain))
+        response: pb.GetSettingsResponse = self._service.call("GetSettings", request)
+        return _wire.settings(response)
+
+    def set_run_as(self, run_as: RunAs | None, *, project: str, domain: str) -> RunAs | None:
+        """Set as whom tasks may run there, or with None take away what is set, so that what is above holds."""
+        message = None if run_as is None else _wire.run_as_message(run_as)
+        request = pb.UpdateRunAsRequest(pattern=ScopePattern(project=project, domain=domain), run_as=message)
+        response: pb.UpdateRunAsResponse = self._service.call("UpdateRunAs", request)
+        return _wire.run_as(response.run_as) if response.HasField("run_as") else None

@@ -1,0 +1,47 @@
+"""`airspace settings`."""
+
+import click
+
+from airspace_client import RunAs
+from airspace_client.cli.session import Group, Session, pass_session, scoped
+
+
+@click.group(cls=Group)
+def settings() -> None:
+    """See and change what holds for projects and domains; "*" stands for every one of them."""
+
+
+@settings.command("show")
+@scoped
+@pass_session
+def show_settings(session: Session, project: str, domain: str) -> None:
+    """Show what holds there, where it is set, and what is set for exactly that."""
+    with session.connect() as client:
+        session.show(client.settings.get(project=project, domain=domain))
+
+
+@settings.command("run-as")
+@scoped
+@click.option("--service-account", "service_accounts", multiple=True, metavar="NAME", help="May be repeated.")
+@click.option("--iam-role", "iam_roles", multiple=True, metavar="ARN", help="May be repeated.")
+@click.option("--default-service-account", default="", metavar="NAME", help="For executions that name none.")
+@click.option("--default-iam-role", default="", metavar="ARN", help="For executions that name none.")
+@click.option("--inherit", is_flag=True, help="Take away what is set there, so that what is above holds.")
+@pass_session
+def set_run_as(
+    session: Session,
+    project: str,
+    domain: str,
+    service_accounts: tuple[str, ...],
+    iam_roles: tuple[str, ...],
+    default_service_account: str,
+    default_iam_role: str,
+    inherit: bool,
+) -> None:
+    """Set which Kubernetes service accounts and IAM roles may be named there; without any, none may."""
+    named = RunAs(service_accounts, iam_roles, default_service_account, default_iam_role)
+    if inherit and named != RunAs():
+        raise click.UsageError("--inherit takes away what is set; it goes with no other option")
+    with session.connect() as client:
+        client.settings.set_run_as(None if inherit else named, project=project, domain=domain)
+        session.show(client.settings.get(project=project, domain=domain))

@@ -1,0 +1,66 @@
+"""The front door of airspace.settings.v1. The interceptors have authenticated, authorized and validated every call."""
+
+from airspace.settings.v1 import settings_service_pb2 as pb
+from airspace.type.v1 import identifiers_pb2
+from airspace_server.access.call import Call
+from airspace_server.core import names
+from airspace_server.core.errors import invalid_field
+from airspace_server.core.run_as import RunAs
+from airspace_server.core.scope import ScopePattern
+from airspace_server.storage.database import Database
+from airspace_server.storage.settings import RUN_AS, effective, own, put
+
+
+class SettingsService:
+    """airspace.settings.v1.SettingsService."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def GetSettings(self, request: pb.GetSettingsRequest, _call: Call) -> pb.GetSettingsResponse:
+        """Show what is set for a pattern, what holds in it, and where that comes from."""
+        pattern = ScopePattern(request.pattern.project, request.pattern.domain)
+        with self._database.read() as tx:
+            own_value, held = own(tx, RUN_AS, pattern), effective(tx, RUN_AS, pattern)
+        response = pb.GetSettingsResponse()
+        if own_value is not None:
+            response.own_run_as.CopyFrom(_message(RunAs.loads(own_value)))
+        if held is not None:
+            value, origin = held
+            response.run_as.CopyFrom(_message(RunAs.loads(value)))
+            response.run_as_origin.CopyFrom(identifiers_pb2.ScopePattern(project=origin.project, domain=origin.domain))
+        return response
+
+    def UpdateRunAs(self, request: pb.UpdateRunAsRequest, _call: Call) -> pb.UpdateRunAsResponse:
+        """Set, or take away, as whom tasks may run in a pattern."""
+        pattern = ScopePattern(request.pattern.project, request.pattern.domain)
+        wanted = _run_as(request.run_as) if request.HasField("run_as") else None
+        with self._database.write() as tx:
+            put(tx, RUN_AS, pattern, None if wanted is None else wanted.dumps())
+        return pb.UpdateRunAsResponse(run_as=None if wanted is None else _message(wanted))
+
+
+def _run_as(message: pb.RunAs) -> RunAs:
+    for field in ("service_accounts", "iam_roles"):
+        for place, name in enumerate(getattr(message, field)):
+            problem = names.external_identity(name)
+            if problem:
+                raise invalid_field(f"run_as.{field}[{place}]", problem)
+    for default, field in (("default_service_account", "service_accounts"), ("default_iam_role", "iam_roles")):
+        if getattr(message, default) and getattr(message, default) not in getattr(message, field):
+            raise invalid_field(f"run_as.{default}", f"must be one of run_as.{field}")
+    return RunAs(
+        tuple(sorted(set(message.service_accounts))),
+        tuple(sorted(set(message.iam_roles))),
+        message.default_service_account,
+        message.default_iam_role,
+    )
+
+
+def _message(run_as: RunAs) -> pb.RunAs:
+    return pb.RunAs(
+        service_accounts=run_as.service_accounts,
+        iam_roles=run_as.iam_roles,
+        default_service_account=run_as.default_service_account,
+        default_iam_role=run_as.default_iam_role,
+    )

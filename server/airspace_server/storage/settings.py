@@ -1,0 +1,73 @@
+"""What both wings ask about the settings of a scope inside their own transactions, and what changes them."""
+
+from typing import Final
+
+from sqlalchemy import bindparam, select
+
+from airspace_server.core.run_as import NOBODY, RunAs
+from airspace_server.core.scope import ANY, Scope, ScopePattern
+from airspace_server.storage.database import Transaction
+from airspace_server.storage.tables import SettingRow, table
+
+RUN_AS: Final = "run_as"
+"""The name of the setting that says as whom tasks may run."""
+
+_SETTINGS: Final = table(SettingRow)
+_ABOVE: Final = select(_SETTINGS.c.project_pattern, _SETTINGS.c.domain_pattern, _SETTINGS.c.value).where(
+    _SETTINGS.c.name == bindparam("setting"),
+    _SETTINGS.c.project_pattern.in_(bindparam("projects", expanding=True)),
+    _SETTINGS.c.domain_pattern.in_(bindparam("domains", expanding=True)),
+)
+_THIS: Final = (
+    (_SETTINGS.c.name == bindparam("setting"))
+    & (_SETTINGS.c.project_pattern == bindparam("of_project"))
+    & (_SETTINGS.c.domain_pattern == bindparam("of_domain"))
+)
+_OWN: Final = select(_SETTINGS.c.value).where(_THIS).with_for_update()
+_CHANGE: Final = _SETTINGS.update().where(_THIS).values(value=bindparam("new_value"))
+_DELETE: Final = _SETTINGS.delete().where(_THIS)
+
+
+def effective(tx: Transaction, setting: str, pattern: ScopePattern) -> tuple[str, ScopePattern] | None:
+    """Return the value of a setting that holds in all of a pattern, and the pattern that it is set for, or None.
+
+    The more particular one counts: project and domain, then the project, then the domain, then the server.
+    """
+    found = tx.all(_ABOVE, setting=setting, projects=[pattern.project, ANY], domains=[pattern.domain, ANY])
+    levels = {(row.project_pattern, row.domain_pattern): row.value for row in found}
+    for level in (
+        (pattern.project, pattern.domain),
+        (pattern.project, ANY),
+        (ANY, pattern.domain),
+        (ANY, ANY),
+    ):
+        if level in levels:
+            return levels[level], ScopePattern(*level)
+    return None
+
+
+def run_as(tx: Transaction, scope: Scope) -> RunAs:
+    """Return as whom tasks may run in a scope: nobody where nothing is set."""
+    found = effective(tx, RUN_AS, ScopePattern(scope.project, scope.domain))
+    return NOBODY if found is None else RunAs.loads(found[0])
+
+
+def own(tx: Transaction, setting: str, pattern: ScopePattern) -> str | None:
+    """Return what is set for exactly this pattern, or None."""
+    row = tx.one(_OWN, setting=setting, of_project=pattern.project, of_domain=pattern.domain)
+    return None if row is None else row.value
+
+
+def put(tx: Transaction, setting: str, pattern: ScopePattern, value: str | None) -> None:
+    """Set a setting for exactly this pattern; None takes away what is set."""
+    key = {"setting": setting, "of_project": pattern.project, "of_domain": pattern.domain}
+    before = own(tx, setting, pattern)
+    if value is None:
+        tx.execute(_DELETE, **key)
+    elif before is not None or not tx.insert_new(
+        _SETTINGS,
+        {"name": setting, "project_pattern": pattern.project, "domain_pattern": pattern.domain, "value": value},
+    ):
+        tx.execute(_CHANGE, **key, new_value=value)
+    contents = (None if each is None else {"value": each} for each in (before, value))
+    tx.changed(f"setting {setting} of {pattern}", *contents, at=(pattern.project, pattern.domain))
