@@ -4,7 +4,7 @@ import os
 import platform
 import statistics
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from sqlalchemy.engine import URL, make_url
 
 from airspace_server.storage.database import Database
 from bench.decision import decisions, load_time
-from bench.load import THREADS, Cost, loaded
-from bench.server import EMPTY
+from bench.load import THREADS, loaded
+from bench.server import CHAIN, COMMIT, EMPTY, RECORD
 from bench.workload import GET, LAUNCH, launches, prepare, reads
 
 _ROUNDS = 9
@@ -47,27 +47,33 @@ def main() -> None:
 
 def _rpcs(engine: str, data: Path, url: str) -> None:
     """Measure calls in rounds, so that each is compared with empty ones of the same moment; the medians count."""
-    rounds: list[tuple[Cost, Cost, Cost]] = []
     with loaded(data, url) as server:
         prepare(server)
         requests = reads(server, _EXECUTIONS, _CALLS)
-        for method, warm in ((EMPTY, requests), (GET, requests), (LAUNCH, launches(_LAUNCHES))):
-            server.cost(method, warm)
-        for _ in range(_ROUNDS):
-            empty, get = server.cost(EMPTY, requests), server.cost(GET, requests)
-            rounds.append((empty, get, server.cost(LAUNCH, launches(_LAUNCHES))))
+        writes = requests[:_LAUNCHES]
+        calls: dict[str, tuple[str, Callable[[], Sequence[bytes]]]] = {
+            "empty handler": (EMPTY, lambda: requests),
+            "the chain alone": (CHAIN, lambda: requests),
+            "GetExecution": (GET, lambda: requests),
+            "chain and commit": (COMMIT, lambda: writes),
+            "and its record": (RECORD, lambda: writes),
+            "LaunchExecution": (LAUNCH, lambda: launches(_LAUNCHES)),
+        }
+        for method, make in calls.values():
+            server.cost(method, make())
+        rounds = [{name: server.cost(method, make()) for name, (method, make) in calls.items()} for _ in range(_ROUNDS)]
         last = server.cost(EMPTY, requests)
     print(f"{engine:<20}{'server CPU us/call':>20}{'of empty':>10}{'calls/s':>10}{'of empty':>10}")
-    for place, name in enumerate(("empty handler", "GetExecution", "LaunchExecution")):
-        costs = [each[place] for each in rounds]
-        cpu = statistics.median(each[place].cpu / each[0].cpu for each in rounds)
-        rate = statistics.median(each[place].rate / each[0].rate for each in rounds)
+    for name in calls:
+        costs = [each[name] for each in rounds]
+        cpu = statistics.median(each[name].cpu / each["empty handler"].cpu for each in rounds)
+        rate = statistics.median(each[name].rate / each["empty handler"].rate for each in rounds)
         line = f"  {name:<18}{_median(cost.cpu for cost in costs):>20.0f}{cpu:>10.2f}"
         line += f"{_median(cost.rate for cost in costs):>10.0f}{rate:>10.2f}"
         print(line + (_verdict(cpu, _GET[engine], "of empty") if name == "GetExecution" else ""))
-    ratios = sorted(get.cpu / empty.cpu for empty, get, _ in rounds)
+    ratios = sorted(each["GetExecution"].cpu / each["empty handler"].cpu for each in rounds)
     print(
-        f"  noise: the empty handler cost {rounds[0][0].cpu:.0f} us first and {last.cpu:.0f} us last; "
+        f"  noise: the empty handler cost {rounds[0]['empty handler'].cpu:.0f} us first and {last.cpu:.0f} us last; "
         f"GetExecution {ratios[0]:.2f} to {ratios[-1]:.2f} of it over {_ROUNDS} rounds\n"
     )
 

@@ -6,25 +6,38 @@ line, and serves until its stdin ends. An empty URL is SQLite in DATA.
 
 import json
 import sys
+import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from airspace.execution.v1.execution_service_pb2 import GetExecutionResponse
 from airspace_server import observability
 from airspace_server.access.issuer import SCOPE
 from airspace_server.access.seed import seed_development
 from airspace_server.app import Parts
 from airspace_server.core import clock
+from airspace_server.rpc.interceptors import Method
 from airspace_server.rpc.server import Listener, handlers
 from airspace_server.settings import Settings
 from airspace_server.storage.migrate import migrate
+from airspace_server.storage.tables import AnsweredRequestRow, table
+from bench.workload import GET
 
 EMPTY = "/bench.Bench/Empty"
 """The RPC that does nothing: on the same server and thread pool, but without the chain."""
+CHAIN = "/bench.Bench/Chain"
+"""The RPC that does nothing behind the chain: authenticated, authorized and checked as GetExecution is."""
+COMMIT = "/bench.Bench/Commit"
+"""As CHAIN, and inserts a row that the audit does not look at."""
+RECORD = "/bench.Bench/Record"
+"""As COMMIT, and says that something was changed, which the audit records."""
 
 
 class _Dropped(SpanExporter):
@@ -36,6 +49,25 @@ class _Dropped(SpanExporter):
 
 def _nothing(_request: bytes, _context: grpc.ServicerContext) -> bytes:
     return b""
+
+
+def _behind_the_chain(parts: Parts, like: Method) -> list[Method]:
+    """Make the methods that do little or nothing, with the rule and the request of another."""
+
+    def write(*, change: bool) -> Message:
+        key = {"principal": "bench", "method": uuid.uuid4().hex, "request_id": "", "fingerprint": ""}
+        with parts.database.write() as tx:
+            tx.insert(table(AnsweredRequestRow), {**key, "response": b"", "created_at": 0})
+            if change:
+                tx.changed("nothing", None, {})
+        return GetExecutionResponse()
+
+    doors = {
+        CHAIN: lambda _request, _call: GetExecutionResponse(),
+        COMMIT: lambda _request, _call: write(change=False),
+        RECORD: lambda _request, _call: write(change=True),
+    }
+    return [replace(like, path=path, handler=handler) for path, handler in doors.items()]
 
 
 def serve(settings: Settings) -> None:
@@ -50,7 +82,10 @@ def serve(settings: Settings) -> None:
     secret = seed_development(parts.database, clock.now())["admin"]
     service, name = EMPTY[1:].split("/")
     empty: dict[str, dict[str, Any]] = {service: {name: grpc.unary_unary_rpc_method_handler(_nothing)}}
-    listener = Listener(settings.address(0), {**handlers(parts.methods(), parts.guards), **empty})
+    methods = parts.methods()
+    methods += _behind_the_chain(parts, next(method for method in methods if method.path == GET))
+    served = handlers(methods, parts.guards)
+    listener = Listener(settings.address(0), {**served, service: {**served[service], **empty[service]}})
     parts.start()
     listener.start()
     if parts.issuer is None:

@@ -77,7 +77,7 @@ def test_repeats_stay_within_the_deadline(server: ScriptedServer) -> None:
     assert time.monotonic() - started < 2
     assert 1 < len(server.calls) < 6
     remaining = [call.time_remaining for call in server.calls]
-    assert all(left <= 0.5 for left in remaining)
+    assert all(left <= 0.51 for left in remaining)  # grpc rounds what it sends
     assert remaining == sorted(remaining, reverse=True)  # one deadline for all attempts
 
 
