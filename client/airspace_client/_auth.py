@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote_plus
 
 from airspace_client._errors import ConfigError, Unauthenticated, Unavailable
@@ -141,11 +141,16 @@ class ClientCredentials(_Renewable):
         self._client_id = client_id
         self._secret = client_secret
         self._tls = tls or TLS()
+        self._further: dict[str, Any] = {"scopes": scopes, "audience": audience, "tls": tls, "insecure": insecure}
         self._form = {"grant_type": "client_credentials"}
         if scopes:
             self._form["scope"] = " ".join(scopes)
         if audience:
             self._form["audience"] = audience
+
+    def of(self, client_id: str, client_secret: str) -> "ClientCredentials":
+        """Return the credentials of another account of the same issuer."""
+        return ClientCredentials(self._url, client_id, client_secret, **self._further)
 
     def _fetch(self) -> Token:
         import httpx  # slow to import, and needed only here

@@ -1,11 +1,8 @@
 """The client."""
 
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
-
-import grpc
+from typing import Self
 
 from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
 from airspace.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
@@ -18,6 +15,7 @@ from airspace.settings.v1 import settings_service_pb2, settings_service_pb2_grpc
 from airspace_client._access import Access
 from airspace_client._audit import Audit
 from airspace_client._auth import StaticToken, TokenSource
+from airspace_client._channel import open_channel
 from airspace_client._config import find_config, read_config
 from airspace_client._executions import Executions
 from airspace_client._projects import Projects
@@ -25,10 +23,7 @@ from airspace_client._references import References
 from airspace_client._registry import LaunchPlans, Tasks, Workflows
 from airspace_client._service import Service, Transport, bearer
 from airspace_client._settings import Settings
-from airspace_client._tls import TLS, is_loopback
-
-MAX_MESSAGE: Final = 20 * 1024 * 1024
-"""Largest answer, in bytes; what Flyte's own clients take."""
+from airspace_client._tls import TLS
 
 
 class AirspaceClient:
@@ -126,25 +121,9 @@ class AirspaceClient:
             timeout: how long a call may take, with its repeats, in seconds. Watching is not bounded by it.
 
         """
-        local = is_loopback(target)
-        if tls is None:
-            tls = not local
-        options = [
-            ("grpc.primary_user_agent", f"airspace-client/{version('airspace')}"),
-            ("grpc.max_receive_message_length", MAX_MESSAGE),
-            ("grpc.keepalive_time_ms", 30_000),  # a watched execution may be silent for hours
-            ("grpc.initial_reconnect_backoff_ms", 100),  # reconnect as fast as calls are repeated
-            ("grpc.max_reconnect_backoff_ms", 5_000),
-            ("grpc.enable_http_proxy", 0 if local else 1),
-        ]
-        if tls is False:
-            channel = grpc.insecure_channel(target, options)
-        else:
-            roots = (TLS() if tls is True else tls).roots()
-            channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options)
         if isinstance(credentials, str):
             credentials = StaticToken(credentials)
-        return cls(Transport(target, channel, credentials, timeout))
+        return cls(Transport(target, open_channel(target, tls), credentials, timeout))
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, *, timeout: float = 30.0) -> Self:

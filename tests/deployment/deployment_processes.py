@@ -61,12 +61,13 @@ class Process:
     settings: dict[str, str]
     log: Path
     lines: list[str] = field(default_factory=list)
+    program: Path = BIN / "airspace"
 
     def start(self, ready: str) -> None:
         """Start it and wait for the line that begins with `ready`."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "airspace", *self.command],
+                [self.program, *self.command],
                 env=environment(self.settings),
                 stdout=subprocess.PIPE,
                 stderr=log,

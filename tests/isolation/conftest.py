@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
-sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("flyte", "admin", "execution", "rpc", "e2e"))
+sys.path.extend(
+    str(Path(__file__).parents[1] / part) for part in ("flyte", "admin", "execution", "rpc", "e2e", "deployment")
+)
 
 from wing_fixtures import database, doors, wing_database
 

@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.NOT_SUCCEEDED: "the watched execution did not succeed, an audit chain does not hold, or a member may not",
+    ExitCode.NOT_SUCCEEDED: "an execution did not succeed, a member may not, or a check found something",
     ExitCode.USAGE: "wrong usage, or no usable client file",
     ExitCode.UNAUTHENTICATED: "no token, or one that the server does not accept",
     ExitCode.PERMISSION_DENIED: "permission denied",

@@ -10,7 +10,17 @@ from typing import Any, Final
 import click
 
 from airspace_client import AirspaceError
-from airspace_client.cli import access, audit, executions, output, projects, references, registry, settings
+from airspace_client.cli import (
+    access,
+    audit,
+    executions,
+    output,
+    projects,
+    references,
+    registry,
+    settings,
+    verification,
+)
 from airspace_client.cli.exit_codes import MEANINGS, ExitCode, exit_code
 from airspace_client.cli.session import Group, Session, session_options
 
@@ -115,5 +125,6 @@ for _command in (
     access.login,
     audit.audit,
     settings.settings,
+    verification.verify_isolation,
 ):
     main.add_command(_command)
