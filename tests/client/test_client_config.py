@@ -192,7 +192,7 @@ def test_a_server_is_believed_only_with_a_certificate_that_the_file_vouches_for(
 def test_another_machine_is_reached_only_encrypted_unless_one_insists(
     tls_server: str, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airspace_channel import _client
+    from airspace_client import _channel
 
     monkeypatch.setattr(_channel, "is_loopback", lambda _target: False)
     server.always("GetProject", FOUND)
