@@ -6,7 +6,15 @@ from datetime import datetime
 from airspace.access.v1 import access_service_pb2 as pb
 from airspace.type.v1.identifiers_pb2 import ScopePattern
 from airspace_client import _wire
-from airspace_client._model import AccessAnswer, Binding, Identity, Role, ServiceAccount, ServiceAccountSecret
+from airspace_client._model import (
+    AccessAnswer,
+    Binding,
+    FlippedCalls,
+    Identity,
+    Role,
+    ServiceAccount,
+    ServiceAccountSecret,
+)
 from airspace_client._service import Service
 
 
@@ -87,6 +95,21 @@ class Access:
         response: pb.EnableServiceAccountResponse = self._service.call("EnableServiceAccount", request)
         return _wire.service_account(response.service_account)
 
+    def preview(
+        self,
+        *,
+        create: Sequence[tuple[str, str, str, str]] = (),
+        remove: Sequence[tuple[str, str, str, str]] = (),
+        days: int = 7,
+    ) -> tuple[FlippedCalls, ...]:
+        """Return the calls of the last days that would have been answered otherwise, the most frequent first.
+
+        Bindings to create and to remove are (member, role, project, domain). Nothing is changed. At most 1000.
+        """
+        request = pb.PreviewPolicyRequest(create=map(_change, create), remove=map(_change, remove), days=days)
+        response: pb.PreviewPolicyResponse = self._service.call("PreviewPolicy", request)
+        return tuple(map(_wire.flipped_calls, response.flipped))
+
     def test(
         self, member: str, permission: str, *, project: str, domain: str, groups: Sequence[str] = ()
     ) -> AccessAnswer:
@@ -99,3 +122,8 @@ class Access:
         request = pb.TestAccessRequest(member=member, groups=groups, permission=name, scope=scope)
         response: pb.TestAccessResponse = self._service.call("TestAccess", request)
         return _wire.access_answer(response)
+
+
+def _change(binding: tuple[str, str, str, str]) -> pb.BindingChange:
+    member, role, project, domain = binding
+    return pb.BindingChange(member=member, role=role, pattern=ScopePattern(project=project, domain=domain))

@@ -409,6 +409,23 @@ class ServiceAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class FlippedCalls:
+    """Calls that a change of the policy would have answered otherwise; `allowed` is what they would be.
+
+    `last_hour` is when the hour of the last of them began.
+    """
+
+    member: str
+    method: str
+    permission: str
+    project: str
+    domain: str
+    calls: int
+    last_hour: datetime
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AccessAnswer:
     """Whether a member may do something somewhere, and why.
 

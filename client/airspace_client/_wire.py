@@ -36,6 +36,7 @@ from airspace_client._model import (
     ExecutionError,
     ExecutionPhase,
     Export,
+    FlippedCalls,
     Identity,
     LaunchPlan,
     LaunchPlanState,
@@ -490,4 +491,18 @@ def settings(message: settings_pb.GetSettingsResponse) -> Settings:
         run_as=run_as(message.run_as) if message.HasField("run_as") else None,
         run_as_origin=(origin.project, origin.domain) if message.HasField("run_as_origin") else None,
         own_run_as=run_as(message.own_run_as) if message.HasField("own_run_as") else None,
+    )
+
+
+def flipped_calls(message: access_pb.FlippedCalls) -> FlippedCalls:
+    """Convert calls that another policy would have answered otherwise."""
+    return FlippedCalls(
+        member=message.member,
+        method=message.method,
+        permission=_permission(message.permission),
+        project=message.pattern.project,
+        domain=message.pattern.domain,
+        calls=message.calls,
+        last_hour=_moment(message.last_hour),
+        allowed=message.allowed,
     )

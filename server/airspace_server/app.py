@@ -28,6 +28,7 @@ from airspace_server.access.issuer import Issuer
 from airspace_server.access.rules import native_rules
 from airspace_server.access.service import AccessService
 from airspace_server.access.store import PolicyStore
+from airspace_server.access.usage import Usage
 from airspace_server.admin.flyte import AdminFlyte
 from airspace_server.admin.launch_plans import LaunchPlans
 from airspace_server.admin.project_service import ProjectService
@@ -93,6 +94,7 @@ class Parts:
         self.signer = UrlSigner(keys.secret(secrets, "artifact-urls"), clock.now)
         self.artifacts = LocalArtifactStore(settings.data.absolute() / "artifacts")
         self.policy = PolicyStore(self.database)
+        self.usage = Usage(self.database, clock.now)
         trusted: list[TrustedIssuer] = []
         self.issuer: Issuer | None = None
         if settings.issues_tokens:
@@ -102,7 +104,9 @@ class Parts:
         if settings.oidc_issuer:
             trusted.append(_oidc(settings))
         authenticator = Authenticator(trusted, self.policy, clock.now)
-        self.guards = Guards(authenticator.authenticate, lambda: self.policy.snapshot().grants, self.ledger.refused)
+        self.guards = Guards(
+            authenticator.authenticate, lambda: self.policy.snapshot().grants, self.ledger.refused, self.usage.count
+        )
         self.tls = _tls(settings)
 
     def methods(self) -> list[Method]:
@@ -119,7 +123,7 @@ class Parts:
             RegistryService(registry, lists),
             LaunchPlanService(launch_plans, lists),
             ReferenceService(References(database, clock.now), self.policy, self.pager),
-            AccessService(database, self.policy, self.pager, clock.now),
+            AccessService(database, self.policy, self.usage, self.pager, clock.now),
             AuditService(database, self.audit_key, self.pager),
             SettingsService(database),
             ExecutionService(database, launcher, executions, self.watcher, self.pager, clock.now),
@@ -159,9 +163,11 @@ class Parts:
         """Read the policy and watch it, and begin to write down who is refused."""
         self.policy.start()
         self.ledger.start()
+        self.usage.start()
 
     def close(self) -> None:
         """Let go of everything."""
+        self.usage.stop()
         self.ledger.stop()
         self.policy.stop()
         self.database.close()

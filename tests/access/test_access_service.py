@@ -9,6 +9,7 @@ from airspace_server.access.call import Call
 from airspace_server.access.decide import Visible
 from airspace_server.access.identity import Principal
 from airspace_server.access.service import AccessService
+from airspace_server.access.usage import Usage
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 from airspace_server.storage.paging import Pager
@@ -16,7 +17,7 @@ from airspace_server.storage.paging import Pager
 
 @pytest.fixture
 def service(setup, clock) -> AccessService:
-    return AccessService(setup.database, setup.policy, Pager(b"k" * 32), clock)
+    return AccessService(setup.database, setup.policy, Usage(setup.database, clock), Pager(b"k" * 32), clock)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from airspace_client import (
     ExecutionError,
     ExecutionPhase,
     Export,
+    FlippedCalls,
     Identity,
     LaunchPlan,
     LaunchPlanState,
@@ -125,6 +126,11 @@ ACCOUNT_PB = access_pb.ServiceAccount(name="ci", disabled=True, creator="user:ro
 LISTED_ACCOUNT = ServiceAccount("ci", True, "user:root", NOON)
 RUN_AS_PB = settings_pb.RunAs(service_accounts=["sa"], iam_roles=["arn:x"], default_service_account="sa")
 RUN_AS = RunAs(("sa",), ("arn:x",), "sa")
+FLIPPED_PB = access_pb.FlippedCalls(
+    member="user:ada", method="/a.B/C", permission=options_pb2.PERMISSION_EXECUTION_VIEW,
+    pattern=ScopePattern(project=P, domain="*"), calls=7, last_hour=NOON, allowed=True,
+)  # fmt: skip
+FLIPPED = FlippedCalls("user:ada", "/a.B/C", "execution.view", P, "*", 7, NOON, True)
 RECORD_PB = audit_pb.Record(
     chain=P, sequence=3, time=NOON, kind=audit_pb.RECORD_KIND_MUTATION, principal="user:ada", method="/a.B/C", count=1,
     changes=[audit_pb.Change(domain=D, resource="task x", after="ab")], previous_hash="cd", hash="ef",
@@ -379,6 +385,14 @@ CASES = {
         lambda c: c.access.enable_service_account("ci"),
         access_pb.EnableServiceAccountRequest(name="ci"),
         LISTED_ACCOUNT,
+    ),
+    "PreviewPolicy": (
+        access_pb.PreviewPolicyResponse(flipped=[FLIPPED_PB], total=1),
+        lambda c: list(c.access.preview(create=[("user:ada", "viewer", P, "*")], days=3)),
+        access_pb.PreviewPolicyRequest(
+            create=[access_pb.BindingChange(member="user:ada", role="viewer", pattern=PATTERN)], days=3
+        ),
+        [FLIPPED],
     ),
     "TestAccess": (
         access_pb.TestAccessResponse(

@@ -116,6 +116,7 @@ COMMANDS = {
     "RotateServiceAccountSecret": ["service-accounts", "rotate", "ci"],
     "DisableServiceAccount": ["service-accounts", "disable", "ci"],
     "EnableServiceAccount": ["service-accounts", "enable", "ci"],
+    "PreviewPolicy": ["access", "preview", "--create", "user:ada", "viewer", P, "*", "--days", "3"],
     "TestAccess": ["access", "test", "user:ada", "execution.view", *IN, "--group", "group:ml"],
 }  # fmt: skip
 

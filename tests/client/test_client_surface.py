@@ -10,11 +10,12 @@ def test_the_public_names_are_these() -> None:
         "TLS", "Aborted", "AccessAnswer", "AirspaceClient", "AirspaceError", "AlreadyExists", "AuditRecord",
         "Binding", "ChainHead", "Change", "ClientCredentials", "CommandToken", "ConfigError", "Data",
         "DeadlineExceeded", "Dependent", "Domain", "EntityKind", "ErrorKind", "Execution", "ExecutionError",
-        "ExecutionHandle", "ExecutionPhase", "Export", "FailedPrecondition", "Identity", "InternalError",
-        "InvalidArgument", "LaunchPlan", "LaunchPlanState", "NodeExecution", "NodePhase", "NotFound",
-        "PermissionDenied", "Project", "ProjectState", "Reason", "RecordKind", "Registered", "ResourceExhausted",
-        "Role", "RunAs", "ServiceAccount", "ServiceAccountSecret", "Settings", "StaticToken", "Task", "Token",
-        "TokenSource", "Transition", "Unauthenticated", "Unavailable", "Unimplemented", "Verdict", "Workflow",
+        "ExecutionHandle", "ExecutionPhase", "Export", "FailedPrecondition", "FlippedCalls", "Identity",
+        "InternalError", "InvalidArgument", "LaunchPlan", "LaunchPlanState", "NodeExecution", "NodePhase",
+        "NotFound", "PermissionDenied", "Project", "ProjectState", "Reason", "RecordKind", "Registered",
+        "ResourceExhausted", "Role", "RunAs", "ServiceAccount", "ServiceAccountSecret", "Settings", "StaticToken",
+        "Task", "Token", "TokenSource", "Transition", "Unauthenticated", "Unavailable", "Unimplemented", "Verdict",
+        "Workflow",
     }  # fmt: skip
     assert all(getattr(airspace_client, name) for name in airspace_client.__all__)
     assert not hasattr(airspace_client, "Airspace")
@@ -47,7 +48,7 @@ def test_the_public_methods_are_these() -> None:
         assert public(client.access) == {
             "who_am_i", "list_roles", "create_role", "delete_role", "list_bindings", "create_binding",
             "delete_binding", "create_service_account", "list_service_accounts", "rotate_service_account_secret",
-            "disable_service_account", "enable_service_account", "test",
+            "disable_service_account", "enable_service_account", "test", "preview",
         }  # fmt: skip
 
 

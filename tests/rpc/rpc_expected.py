@@ -37,7 +37,7 @@ export.manage         the scope      {REFERENCES} CreateExport ListExports Delet
 registry.view         the scope      {REFERENCES} CreateExport ListDependents
 access.manage         everywhere     {ACCESS} CreateRole DeleteRole CreateServiceAccount RotateServiceAccountSecret
 access.manage         everywhere     {ACCESS} DisableServiceAccount EnableServiceAccount
-access.view           everywhere     {ACCESS} ListServiceAccounts
+access.view           everywhere     {ACCESS} ListServiceAccounts PreviewPolicy
 access.view           the scope      {ACCESS} TestAccess
 access.manage         the scope      {ACCESS} CreateBinding DeleteBinding
 execution.launch      the scope      {EXECUTIONS} LaunchExecution

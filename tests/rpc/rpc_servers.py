@@ -46,7 +46,7 @@ _COUNTS = union_all(
     *(
         select(literal(name).label("name"), func.count().label("rows")).select_from(table)
         for name, table in METADATA.tables.items()
-        if not name.startswith("audit_")
+        if not name.startswith(("audit_", "usage"))
     )
 )
 
@@ -209,7 +209,7 @@ class Airspace:
         return [replace(self.methods[path], handler=handler)]
 
     def rows(self) -> dict[str, int]:
-        """Count the rows of every table but the audit's, where refusals come to stand on their own time."""
+        """Count the rows of every table but those of the audit and of usage, which are written on their own time."""
         with self.parts.database.read(across=True) as tx:
             return {row.name: row.rows for row in tx.all(_COUNTS)}
 

@@ -29,10 +29,10 @@ from airspace_server.core.scope import Scope
 from airspace_server.rpc.validation import FORMATS
 
 PROTOS = Path(airspace.options.v1.__path__[0]).parents[3] / "protos"
-READS = ("Get", "List", "Watch", "WhoAmI", "Export", "Verify", "Test")
+READS = ("Get", "List", "Watch", "WhoAmI", "Export", "Verify", "Test", "Preview")
 STREAMS = ("Watch", "Export", "Verify")
 VERBS = {
-    *("Get", "List", "Watch", "WhoAm", "Export", "Verify", "Test"),
+    *("Get", "List", "Watch", "WhoAm", "Export", "Verify", "Test", "Preview"),
     *("Create", "Delete", "Update", "Archive", "Restore", "Register", "Activate", "Deactivate", "Launch", "Terminate"),
     *("Rotate", "Disable", "Enable"),
 }

@@ -170,6 +170,27 @@ def test_access(
         context.exit(ExitCode.NOT_SUCCEEDED)
 
 
+@questions.command("preview")
+@click.option(
+    "--create", multiple=True, nargs=4, metavar="MEMBER ROLE PROJECT DOMAIN", help="A binding that would be made."
+)
+@click.option("--remove", multiple=True, nargs=4, metavar="MEMBER ROLE PROJECT DOMAIN", help="One that would be gone.")
+@click.option(
+    "--days", type=click.IntRange(1, 30), default=7, show_default=True, help="How many days of calls to look at."
+)
+@pass_session
+def preview_policy(
+    session: Session,
+    create: tuple[tuple[str, str, str, str], ...],
+    remove: tuple[tuple[str, str, str, str], ...],
+    days: int,
+) -> None:
+    """Tell which calls of the last days would have been answered otherwise. Nothing is changed."""
+    with session.connect() as client:
+        found = client.access.preview(create=create, remove=remove, days=days)
+    session.show_all(found, ("allowed", "calls", "member", "method", "permission", "project", "domain", "last_hour"))
+
+
 @click.command(cls=Command)
 @pass_session
 def whoami(session: Session) -> None:

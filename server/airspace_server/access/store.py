@@ -90,6 +90,11 @@ _read_grants: Final = (
     .where(or_(_BINDINGS.c.expires_at.is_(None), _BINDINGS.c.expires_at >= bindparam("until")))
 )
 _next_expiry: Final = select(func.min(_BINDINGS.c.expires_at)).where(_BINDINGS.c.expires_at >= bindparam("until"))
+_read_keyed_grants: Final = (
+    select(*_KEY, _ROLES.c.permissions)
+    .select_from(_BINDINGS.outerjoin(_ROLES, _BINDINGS.c.role == _ROLES.c.name))
+    .where(or_(_BINDINGS.c.expires_at.is_(None), _BINDINGS.c.expires_at >= bindparam("until")))
+)
 _read_grants_of_members: Final = _read_grants.where(_members)
 _other_admins: Final = (
     select(_BINDINGS.c.member)
@@ -453,6 +458,35 @@ def list_bindings(
     if position is not None:
         statement = statement.where(behind(_KEY, position, descending=False))
     return [_binding(row) for row in tx.all(ordered(statement, _KEY, descending=False).limit(limit))]
+
+
+def with_changes(
+    tx: Transaction, create: Sequence[Binding], remove: Sequence[Binding], now: int
+) -> tuple[Grants, Grants]:
+    """Compile the policy as of `now` as it is, and as it would be with some bindings more and some fewer.
+
+    Raises INVALID_FIELD for one to create whose role does not exist, and NOT_FOUND for one to remove that is not there.
+    """
+    rows: dict[tuple[str, str, str, str], str | None] = {
+        (row.member, row.role, row.project_pattern, row.domain_pattern): row.permissions
+        for row in tx.all(_read_keyed_grants, until=now + 1)
+    }
+    own = {row.name: row.permissions for row in tx.all(_read_roles)}
+    changed = dict(rows)
+    for binding in remove:
+        if binding.key not in changed:
+            raise not_found("binding", f"of {binding.member} to {binding.role} at {binding.pattern}")
+        del changed[binding.key]
+    for place, binding in enumerate(create):
+        if binding.role not in BUILT_IN_ROLES and binding.role not in own:
+            raise invalid_field(f"create[{place}].role", "is not the name of a role")
+        changed[binding.key] = own.get(binding.role)
+
+    def compiled(bindings: Mapping[tuple[str, str, str, str], str | None]) -> Grants:
+        given = [(member, project, domain, role, text) for (member, role, project, domain), text in bindings.items()]
+        return Grants.compile(_grants(given))
+
+    return compiled(rows), compiled(changed)
 
 
 def _changed(tx: Transaction, before: Binding | None, after: Binding | None) -> None:

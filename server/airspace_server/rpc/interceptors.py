@@ -12,7 +12,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -68,12 +68,13 @@ class Method:
 class Guards:
     """What the chain asks: who a token names, what the policy says now. Both raise ApiError when they cannot tell.
 
-    It tells `refused` of every call that ends because of who made it.
+    It tells `refused` of every call that ends because of who made it, and `used` of what calls asked for.
     """
 
     authenticate: Callable[[str | None], Principal]
     grants: Callable[[], Grants]
     refused: Callable[[Refusal, str], None]
+    used: Callable[[Principal, str, Sequence[Need]], None]
 
 
 class Stopped(Exception):  # noqa: N818 -- not an error of this program: the call ends with a status
@@ -252,6 +253,7 @@ def authorize(exchange: Exchange) -> None:
     exchange.grants = exchange.guards.grants()
     if rule.guard is Guard.REQUIRE:
         exchange.needs = tuple(requirement.need(exchange.request) for requirement in rule.requirements)
+        exchange.guards.used(exchange.principal, exchange.method.path, exchange.needs)
         missing = first_missing(exchange.principal, exchange.needs, exchange.grants)
         if missing is not None:
             raise denial(missing)

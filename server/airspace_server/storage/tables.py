@@ -386,6 +386,26 @@ class PolicyRevisionRow(SQLModel, table=True):
     revision: int = Field(sa_type=BigInteger)
 
 
+class UsageRow(SQLModel, table=True):
+    """How often a member asked for a permission somewhere with an RPC in an hour, let in or not.
+
+    `hour` counts hours since the epoch, UTC; `groups` is a JSON list of those that the token named; `reach` is as in
+    access/decide.py. Not a scoped table: "*" is a value here.
+    """
+
+    __tablename__ = "usage"
+
+    hour: int = Field(primary_key=True, sa_type=BigInteger)
+    member: str = Field(primary_key=True, max_length=255)
+    groups: str = Field(primary_key=True, max_length=2000)
+    method: str = Field(primary_key=True, max_length=255)
+    permission: str = Field(primary_key=True, max_length=63)
+    reach: str = Field(primary_key=True, max_length=8)
+    project_pattern: str = Field(primary_key=True, max_length=63)
+    domain_pattern: str = Field(primary_key=True, max_length=63)
+    calls: int = Field(sa_type=BigInteger)
+
+
 class ServiceAccountRow(SQLModel, table=True):
     """A service account. `secret_hash` is of a random 256-bit secret, so a plain SHA-256 is enough.
 

@@ -262,3 +262,49 @@ class TestAccessResponse(_message.Message):
     shut_out: bool
     revision: int
     def __init__(self, allowed: _Optional[bool] = ..., bindings: _Optional[_Iterable[_Union[Binding, _Mapping]]] = ..., could_grant: _Optional[_Iterable[str]] = ..., shut_out: _Optional[bool] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class BindingChange(_message.Message):
+    __slots__ = ("member", "role", "pattern")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    member: str
+    role: str
+    pattern: _identifiers_pb2.ScopePattern
+    def __init__(self, member: _Optional[str] = ..., role: _Optional[str] = ..., pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
+
+class PreviewPolicyRequest(_message.Message):
+    __slots__ = ("create", "remove", "days")
+    CREATE_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    create: _containers.RepeatedCompositeFieldContainer[BindingChange]
+    remove: _containers.RepeatedCompositeFieldContainer[BindingChange]
+    days: int
+    def __init__(self, create: _Optional[_Iterable[_Union[BindingChange, _Mapping]]] = ..., remove: _Optional[_Iterable[_Union[BindingChange, _Mapping]]] = ..., days: _Optional[int] = ...) -> None: ...
+
+class FlippedCalls(_message.Message):
+    __slots__ = ("member", "method", "permission", "pattern", "calls", "last_hour", "allowed")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    LAST_HOUR_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    member: str
+    method: str
+    permission: _options_pb2.Permission
+    pattern: _identifiers_pb2.ScopePattern
+    calls: int
+    last_hour: _timestamp_pb2.Timestamp
+    allowed: bool
+    def __init__(self, member: _Optional[str] = ..., method: _Optional[str] = ..., permission: _Optional[_Union[_options_pb2.Permission, str]] = ..., pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., calls: _Optional[int] = ..., last_hour: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., allowed: _Optional[bool] = ...) -> None: ...
+
+class PreviewPolicyResponse(_message.Message):
+    __slots__ = ("flipped", "total")
+    FLIPPED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    flipped: _containers.RepeatedCompositeFieldContainer[FlippedCalls]
+    total: int
+    def __init__(self, flipped: _Optional[_Iterable[_Union[FlippedCalls, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...

@@ -96,6 +96,11 @@ class AccessServiceStub:
                 request_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountRequest.SerializeToString,
                 response_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountResponse.FromString,
                 _registered_method=True)
+        self.PreviewPolicy = channel.unary_unary(
+                '/airspace.access.v1.AccessService/PreviewPolicy',
+                request_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.PreviewPolicyRequest.SerializeToString,
+                response_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.PreviewPolicyResponse.FromString,
+                _registered_method=True)
         self.TestAccess = channel.unary_unary(
                 '/airspace.access.v1.AccessService/TestAccess',
                 request_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.TestAccessRequest.SerializeToString,
@@ -195,6 +200,14 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewPolicy(self, request, context):
+        """Tells what a change of bindings would have meant for the calls of the last days: which would have been answered
+        otherwise. Nothing is changed. Calls of the last seconds may not be counted yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def TestAccess(self, request, context):
         """Tells whether a member may do something in a scope, and why, or who could let it.
         """
@@ -264,6 +277,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.EnableServiceAccount,
                     request_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountRequest.FromString,
                     response_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountResponse.SerializeToString,
+            ),
+            'PreviewPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewPolicy,
+                    request_deserializer=airspace_dot_access_dot_v1_dot_access__service__pb2.PreviewPolicyRequest.FromString,
+                    response_serializer=airspace_dot_access_dot_v1_dot_access__service__pb2.PreviewPolicyResponse.SerializeToString,
             ),
             'TestAccess': grpc.unary_unary_rpc_method_handler(
                     servicer.TestAccess,
@@ -597,6 +615,33 @@ class AccessService:
             '/airspace.access.v1.AccessService/EnableServiceAccount',
             airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountRequest.SerializeToString,
             airspace_dot_access_dot_v1_dot_access__service__pb2.EnableServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.access.v1.AccessService/PreviewPolicy',
+            airspace_dot_access_dot_v1_dot_access__service__pb2.PreviewPolicyRequest.SerializeToString,
+            airspace_dot_access_dot_v1_dot_access__service__pb2.PreviewPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,
