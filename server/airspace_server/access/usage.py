@@ -18,6 +18,7 @@ from airspace_server.access.decide import Need, Reach
 from airspace_server.access.identity import Principal
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
+from airspace_server.core.periodic import Periodic
 from airspace_server.core.permissions import Permission
 from airspace_server.core.scope import ScopePattern
 from airspace_server.storage.database import Database
@@ -74,8 +75,7 @@ class Usage:
         self._kinds: dict[str, set[_Kind]] = {}
         self._missed = 0
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._writer: threading.Thread | None = None
+        self._writing = Periodic("usage", FLUSH_SECONDS, self.flush)
 
     def count(self, principal: Principal, method: str, needs: Sequence[Need]) -> None:
         """Count a call, let in or not. Never waits for the database, never fails."""
@@ -105,28 +105,14 @@ class Usage:
 
     def start(self) -> None:
         """Begin to write."""
-        self._stopping.clear()
-        self._writer = threading.Thread(target=self._write_regularly, name="usage", daemon=True)
-        self._writer.start()
+        self._writing.start()
 
     def stop(self) -> None:
         """Write what was counted until now, and stop."""
-        self._stopping.set()
-        if self._writer is not None:
-            self._writer.join()
-            self._writer = None
-
-    def _write_regularly(self) -> None:
-        stopping = False
-        while not stopping:
-            stopping = self._stopping.wait(FLUSH_SECONDS)
-            try:
-                self.flush()
-            except Exception:  # counts are no promise: what cannot be written is said and let go
-                _log.exception("counts of calls cannot be written")
+        self._writing.stop()
 
     def flush(self) -> None:
-        """Write what was counted until now, and drop what is too old."""
+        """Write what was counted until now, and drop what is too old. Counts that cannot be written are let go."""
         with self._lock:
             taken, self._counts = self._counts, {}
             missed, self._missed = self._missed, 0

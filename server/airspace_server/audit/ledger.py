@@ -19,6 +19,7 @@ from airspace_server.audit.chain import Head, Kind, Record, SealedHead, is_seale
 from airspace_server.core import names
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason
+from airspace_server.core.periodic import Periodic
 from airspace_server.core.scope import ANY
 from airspace_server.storage.changes import Change
 from airspace_server.storage.database import Database, Transaction
@@ -109,8 +110,7 @@ class Ledger:
         self._clock = clock
         self._refusals: dict[str, dict[Refusal, _Counted]] = {}
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._writer: threading.Thread | None = None
+        self._writing = Periodic("audit", FLUSH_SECONDS, self.flush)
 
     # --- mutations
 
@@ -219,30 +219,11 @@ class Ledger:
 
     def start(self) -> None:
         """Begin to write refusals."""
-        self._stopping.clear()
-        self._writer = threading.Thread(target=self._write_regularly, name="audit", daemon=True)
-        self._writer.start()
+        self._writing.start()
 
     def stop(self) -> None:
         """Write what was refused until now, and stop."""
-        self._stopping.set()
-        if self._writer is not None:
-            self._writer.join()
-            self._writer = None
-
-    def _write_regularly(self) -> None:
-        failing = False
-        stopping = False
-        while not stopping:
-            stopping = self._stopping.wait(FLUSH_SECONDS)
-            try:
-                self.flush()
-            except Exception:  # whatever it is: what was counted is kept, and the next writing may succeed
-                if not failing:
-                    _log.exception("refused calls cannot be written to the audit")
-                failing = True
-            else:
-                failing = False
+        self._writing.stop()
 
     def flush(self) -> None:
         """Write what was refused until now. What cannot be written is kept for the next time."""
