@@ -101,8 +101,9 @@ class Parts:
             key = keys.signing_key(secrets)
             self.issuer = Issuer(self.database, key, self.url, settings.audience, clock.now)
             trusted.append(BuiltInIssuer(key, self.url, settings.audience))
-        if settings.oidc_issuer:
-            trusted.append(_oidc(settings))
+        self.oidc = _oidc(settings) if settings.oidc_issuer else None
+        if self.oidc is not None:
+            trusted.append(self.oidc)
         authenticator = Authenticator(trusted, self.policy, clock.now)
         self.guards = Guards(
             authenticator.authenticate, lambda: self.policy.snapshot().grants, self.ledger.refused, self.usage.count
@@ -134,7 +135,7 @@ class Parts:
             DataProxy(
                 self.artifacts, self.signer, self.url, clock.now, MAX_UPLOAD, settings.domains, self._admit_upload
             ),
-            AuthMetadataFlyte(self._login()),
+            AuthMetadataFlyte(self._login),
             IdentityFlyte(),
         )
         rules = {
@@ -156,7 +157,8 @@ class Parts:
         served: list[BaseRoute] = [Route("/healthz", _healthy, methods=["GET"])]
         served += artifact_http.routes(self.artifacts, self.signer, MAX_UPLOAD)
         if self.issuer is not None:
-            served += token_http.routes(self.issuer)
+            oidc = self.oidc
+            served += token_http.routes(self.issuer, None if oidc is None else lambda: oidc.endpoints().token)
         return served
 
     def start(self) -> None:
@@ -178,12 +180,25 @@ class Parts:
             tx.changed(f"upload {upload.scope}/{upload.path}", None, {"md5": upload.md5})
 
     def _login(self) -> Login:
-        if self.issuer is not None:
-            return Login(
-                self.url, f"{self.url}/oauth2/token", f"{self.url}/oauth2/jwks", audience=self.settings.audience
-            )
-        issuer = self.settings.oidc_issuer.rstrip("/")
-        return Login(issuer, f"{issuer}/token", f"{issuer}/jwks", audience=self.settings.oidc_audience)
+        """Say how clients log in: people at the external issuer, service accounts at the built-in one.
+
+        Flyte's clients know one token endpoint. Where there are both issuers it is ours, which passes on what is for
+        the other one (access/http.py).
+        """
+        settings, ours = self.settings, f"{self.url}{token_http.TOKEN_PATH}"
+        if self.oidc is None:
+            return Login(self.url, ours, f"{self.url}{token_http.JWKS_PATH}", audience=settings.audience)
+        found = self.oidc.endpoints()
+        return Login(
+            self.oidc.issuer_url,
+            ours if self.issuer is not None else found.token,
+            found.jwks,
+            found.authorization,
+            found.device_authorization,
+            settings.oidc_client_id,
+            settings.oidc_audience,
+            tuple(settings.oidc_scopes.split()),
+        )
 
 
 def executes(method: Method) -> bool:

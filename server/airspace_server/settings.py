@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     """The claim that lists a user's groups."""
     oidc_member_claim: str = "sub"
     """The claim that a user's member id is made of."""
+    oidc_client_id: str = "airspace"
+    """The public client of the external issuer as which people log in with Flyte's clients."""
+    oidc_scopes: str = "openid profile email offline_access"
+    """What they ask it for, separated by spaces."""
     bootstrap_admin: str = ""
     """In production: the member that becomes the administrator when nobody is bound to anything yet."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)

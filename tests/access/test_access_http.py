@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import threading
 from collections.abc import AsyncIterator, Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from urllib.parse import quote_plus
+from urllib.parse import parse_qsl, quote_plus
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from starlette.applications import Starlette
 from airspace_server.access.http import MAX_BODY, routes
 from airspace_server.access.issuer import FailureLimit, Issuer
 from airspace_server.access.keys import signing_key
+from airspace_server.core.errors import ApiError, Reason
 
 URL = "http://127.0.0.1:8088"
 FORM = {"grant_type": "client_credentials", "scope": "all"}
@@ -179,3 +182,60 @@ def test_the_metadata_leads_to_the_endpoints(setup, send: Send):
     }
     assert send("GET", about["jwks_uri"].removeprefix(URL)).status_code == 200
     assert send("GET", about["token_endpoint"].removeprefix(URL)).status_code == 405
+
+
+# --- beside an external issuer
+
+
+PEOPLE = ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"]
+
+
+def post(app: Starlette, **form: str) -> httpx.Response:
+    async def go() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as client:
+            return await client.post("/oauth2/token", data=form, headers=basic("ci", "a secret of ours"))
+
+    return asyncio.run(go())
+
+
+@pytest.mark.parametrize("grant", PEOPLE)
+def test_how_people_get_tokens_is_refused_where_there_is_no_external_issuer(send: Send, grant: str):
+    assert is_refused(send("POST", "/oauth2/token", data={"grant_type": grant}), 400, "unsupported_grant_type")
+
+
+@pytest.mark.parametrize("grant", PEOPLE)
+def test_what_is_for_the_external_issuer_goes_there_without_secrets_and_comes_back_as_it_is(issuer: Issuer, grant: str):
+    seen: list[tuple[str, bytes]] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append((str(self.headers), self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(418)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Elsewhere)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/token"
+    answer = post(Starlette(routes=routes(issuer, lambda: url)), grant_type=grant, code="c")
+    thread.join()
+    server.server_close()
+    assert (answer.status_code, answer.content, answer.headers["cache-control"]) == (418, b"{}", "no-store")
+    ((headers, body),) = seen
+    assert "authorization" not in headers.lower()
+    assert dict(parse_qsl(body.decode())) == {"grant_type": grant, "code": "c"}
+
+
+def test_an_external_issuer_that_cannot_be_reached_is_no_fault_of_the_caller(issuer: Issuer):
+    def unknown() -> str:
+        raise ApiError(Reason.UNAVAILABLE, "not at the moment")
+
+    for elsewhere in (lambda: "http://127.0.0.1:1/token", unknown):
+        answer = post(Starlette(routes=routes(issuer, elsewhere)), grant_type=PEOPLE[0], code="c")
+        assert is_refused(answer, 503, "temporarily_unavailable")

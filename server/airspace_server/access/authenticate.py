@@ -72,6 +72,16 @@ class Identity:
     expires_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """URLs of an issuer (OpenID Connect Discovery 1.0, RFC 8414, RFC 8628); "" for what it does not have."""
+
+    token: str = ""
+    authorization: str = ""
+    device_authorization: str = ""
+    jwks: str = ""
+
+
 class TrustedIssuer(Protocol):
     """An issuer whose tokens are accepted, and how they are to be read."""
 
@@ -205,6 +215,14 @@ class OidcIssuer:
             None,
         )
 
+    def endpoints(self) -> Endpoints:
+        """Return where clients log in, as the issuer's discovery document says. Raises UNAVAILABLE."""
+        if self._keys is None:
+            self._fetch()
+        if self._keys is None:
+            raise _unavailable()
+        return self._keys.endpoints
+
     def _fetch(self) -> bool:
         """Fetch the keys unless it is too early; tell whether what is known is as new as it can be now."""
         if not self._fetching.acquire(blocking=False):
@@ -214,9 +232,9 @@ class OidcIssuer:
             if self._attempted_at is not None and now - self._attempted_at < RETRY_SECONDS:
                 return True
             self._attempted_at = now
-            by_kid = _fetch_keys(self.issuer_url)
-            if by_kid is not None:
-                self._keys = _Keys(by_kid, now)
+            fetched = _fetch_keys(self.issuer_url)
+            if fetched is not None:
+                self._keys = _Keys(*fetched, now)
         finally:
             self._fetching.release()
         return True
@@ -225,6 +243,7 @@ class OidcIssuer:
 @dataclass(frozen=True, slots=True)
 class _Keys:
     by_kid: Mapping[str, Key]
+    endpoints: Endpoints
     fetched_at: float
 
     def find(self, kid: str | None) -> Key | None:
@@ -339,8 +358,11 @@ class _VerifiedTokens:
                 self._entries.popitem(last=False)
 
 
-def _fetch_keys(issuer_url: str) -> dict[str, Key] | None:
-    """Return the issuer's keys for signatures by their ids; None when it cannot be reached or is another one."""
+def _fetch_keys(issuer_url: str) -> tuple[dict[str, Key], Endpoints] | None:
+    """Return the issuer's keys for signatures by their ids, and what else it says of itself.
+
+    None when it cannot be reached or is another one.
+    """
     try:
         with httpx.Client(timeout=_FETCH_TIMEOUT) as client:
             about = _fetch_json(client, issuer_url.rstrip("/") + "/.well-known/openid-configuration")
@@ -350,7 +372,10 @@ def _fetch_keys(issuer_url: str) -> dict[str, Key] | None:
         keys = [key for entry in entries if (key := _public_key(entry)) is not None]
     except (httpx.HTTPError, httpx.InvalidURL, *_MALFORMED):
         return None
-    return {str(key.kid): key for key in keys}
+    named = {name: about.get(f"{name}_endpoint", "") for name in ("token", "authorization", "device_authorization")}
+    # What could not be asked without telling others what is sent is left out: a client must not go there either.
+    safe = {name: url if isinstance(url, str) and _safe_url(url) else "" for name, url in named.items()}
+    return {str(key.kid): key for key in keys}, Endpoints(**safe, jwks=about["jwks_uri"])
 
 
 def _fetch_json(client: httpx.Client, url: str) -> Any:

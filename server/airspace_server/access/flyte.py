@@ -1,5 +1,6 @@
 """Flyte's front doors about identity: AuthMetadataService, which clients ask before they can log in, and UserInfo."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flyteidl.service import auth_pb2, identity_pb2
@@ -23,25 +24,40 @@ class Login:
     audience: str = ""
     scopes: tuple[str, ...] = ("all",)
 
+    @property
+    def grant_types(self) -> list[str]:
+        """How tokens can be got there, as OAuth2 names it."""
+        return [
+            "client_credentials",
+            *(["authorization_code", "refresh_token"] if self.authorization_endpoint else []),
+            *(["urn:ietf:params:oauth:grant-type:device_code"] if self.device_authorization_endpoint else []),
+        ]
+
 
 class AuthMetadataFlyte:
-    """flyteidl.service.AuthMetadataService: public, since it is what a client needs before it can log in."""
+    """flyteidl.service.AuthMetadataService: public, since it is what a client needs before it can log in.
 
-    def __init__(self, login: Login) -> None:
+    `login` says how, or raises UNAVAILABLE while an external issuer cannot be asked.
+    """
+
+    def __init__(self, login: Callable[[], Login]) -> None:
         self._login = login
 
     def GetOAuth2Metadata(
         self, _request: auth_pb2.OAuth2MetadataRequest, _call: Call
     ) -> auth_pb2.OAuth2MetadataResponse:
         """Tell where tokens come from."""
+        login = self._login()
         return auth_pb2.OAuth2MetadataResponse(
-            issuer=self._login.issuer,
-            token_endpoint=self._login.token_endpoint,
-            authorization_endpoint=self._login.authorization_endpoint,
-            device_authorization_endpoint=self._login.device_authorization_endpoint,
-            jwks_uri=self._login.jwks_uri,
-            scopes_supported=self._login.scopes,
-            grant_types_supported=["client_credentials"],
+            issuer=login.issuer,
+            token_endpoint=login.token_endpoint,
+            authorization_endpoint=login.authorization_endpoint,
+            device_authorization_endpoint=login.device_authorization_endpoint,
+            jwks_uri=login.jwks_uri,
+            scopes_supported=login.scopes,
+            response_types_supported=["code"] if login.authorization_endpoint else [],
+            code_challenge_methods_supported=["S256"] if login.authorization_endpoint else [],
+            grant_types_supported=login.grant_types,
             token_endpoint_auth_methods_supported=["client_secret_basic"],
         )
 
@@ -49,12 +65,13 @@ class AuthMetadataFlyte:
         self, _request: auth_pb2.PublicClientAuthConfigRequest, _call: Call
     ) -> auth_pb2.PublicClientAuthConfigResponse:
         """Tell what to ask for, and how to send the token."""
+        login = self._login()
         return auth_pb2.PublicClientAuthConfigResponse(
-            client_id=self._login.client_id,
+            client_id=login.client_id,
             redirect_uri="http://localhost:53593/callback",
-            scopes=self._login.scopes,
+            scopes=login.scopes,
             authorization_metadata_key=METADATA_KEY,
-            audience=self._login.audience,
+            audience=login.audience,
         )
 
 

@@ -3,10 +3,12 @@
 import base64
 import binascii
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
+import httpx
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -14,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from airspace_server.access.issuer import SCOPE, InvalidClientError, Issuer, TooManyFailuresError
+from airspace_server.core.errors import ApiError
 
 TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 -- a path, not a password
 JWKS_PATH: Final = "/oauth2/jwks"
@@ -22,6 +25,12 @@ GRANT_TYPE: Final = "client_credentials"
 MAX_BODY: Final = 16 * 1024
 """Largest request that the token endpoint reads, in bytes."""
 
+PASSED_ON: Final = frozenset({"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"})
+"""The grant types of people, which an external issuer answers."""
+MAX_ANSWER: Final = 64 * 1024
+"""Largest answer of an external issuer that is given back, in bytes."""
+
+_TIMEOUT: Final = httpx.Timeout(10.0)
 _MAX_FIELDS: Final = 32
 _FORM: Final = "application/x-www-form-urlencoded"
 _NO_STORE: Final = {"cache-control": "no-store", "pragma": "no-cache"}
@@ -44,8 +53,12 @@ class _Refusal(Exception):  # noqa: N818 -- an answer, thrown to the one place t
         return JSONResponse(content, self.status, {**_NO_STORE, **(self.headers or {})})
 
 
-def routes(issuer: Issuer) -> list[Route]:
-    """Return the routes of the built-in issuer, whose URL must be where these routes are reached."""
+def routes(issuer: Issuer, elsewhere: Callable[[], str] | None = None) -> list[Route]:
+    """Return the routes of the built-in issuer, whose URL must be where these routes are reached.
+
+    `elsewhere` finds the token endpoint of the external issuer, if there is one: Flyte's clients know one endpoint
+    alone, and how people get tokens (codes, devices, refreshing) is passed on to it, with no secret of this server.
+    """
     base = issuer.issuer_url.rstrip("/")
     keys = {"keys": [issuer.key.as_dict(private=False)]}
     metadata = {
@@ -60,12 +73,17 @@ def routes(issuer: Issuer) -> list[Route]:
 
     async def token(request: Request) -> Response:
         try:
-            form = await _form(request)
+            form = await _form(request, PASSED_ON if elsewhere is not None else frozenset())
+            if elsewhere is not None and form["grant_type"] in PASSED_ON:
+                return await _pass_on(await run_in_threadpool(elsewhere), form)
             client_id, client_secret = _credentials(request, form)
             # The database blocks, and the event loop must not.
             answer = await run_in_threadpool(issuer.token, client_id, client_secret, form.get("scope", ""))
         except _Refusal as refusal:
             return refusal.response()
+        except (httpx.HTTPError, ApiError):
+            _log.warning("the external issuer's token endpoint cannot be reached")
+            return _Refusal(503, "temporarily_unavailable", "try again later", {"retry-after": "1"}).response()
         except InvalidClientError:
             return _invalid_client().response()
         except TooManyFailuresError as error:
@@ -89,8 +107,20 @@ def routes(issuer: Issuer) -> list[Route]:
     ]
 
 
-async def _form(request: Request) -> dict[str, str]:
-    """Read the form. Raises _Refusal for what RFC 6749 forbids: another content type, a parameter given twice."""
+async def _pass_on(url: str, form: dict[str, str]) -> Response:
+    """Ask the external issuer what the client asked, and give its answer back."""
+    async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+        answer = await client.post(url, data=form, headers={"accept": "application/json"})
+    if len(answer.content) > MAX_ANSWER:
+        raise httpx.HTTPError("the answer is too large")
+    return Response(answer.content, answer.status_code, _NO_STORE, answer.headers.get("content-type"))
+
+
+async def _form(request: Request, further: frozenset[str]) -> dict[str, str]:
+    """Read the form, of our grant type or one of the `further` ones.
+
+    Raises _Refusal for what RFC 6749 forbids: another content type, a parameter given twice.
+    """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise _invalid_request("the request must be a form")
     body = bytearray()
@@ -107,7 +137,7 @@ async def _form(request: Request) -> dict[str, str]:
         raise _invalid_request("a parameter must not be given twice")
     if not form.get("grant_type"):
         raise _invalid_request("grant_type is missing")
-    if form["grant_type"] != GRANT_TYPE:
+    if form["grant_type"] not in (GRANT_TYPE, *further):
         raise _Refusal(400, "unsupported_grant_type", f"the only grant type is {GRANT_TYPE}")
     return form
 
