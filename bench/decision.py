@@ -8,7 +8,8 @@ from itertools import islice, product
 
 from airspace_server.access.decide import Grant, Grants, Need, first_missing
 from airspace_server.access.identity import Principal
-from airspace_server.access.store import establish, load
+from airspace_server.access.policy import load
+from airspace_server.access.store import establish
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 from airspace_server.core.scope import ANY, ScopePattern
 from airspace_server.storage.database import Database

@@ -25,9 +25,9 @@ from airspace_server.access.authenticate import Authenticator, BuiltInIssuer, Oi
 from airspace_server.access.flyte import AuthMetadataFlyte, IdentityFlyte, Login
 from airspace_server.access.flyte_rules import flyte_rules
 from airspace_server.access.issuer import Issuer
+from airspace_server.access.policy import PolicyStore
 from airspace_server.access.rules import native_rules
 from airspace_server.access.service import AccessService
-from airspace_server.access.store import PolicyStore
 from airspace_server.access.usage import Usage
 from airspace_server.admin.flyte import AdminFlyte
 from airspace_server.admin.launch_plans import LaunchPlans

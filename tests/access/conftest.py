@@ -7,7 +7,8 @@ import pytest
 
 from airspace_server.access.accounts import create_service_account
 from airspace_server.access.identity import Principal
-from airspace_server.access.store import Binding, PolicyStore, change, establish, insert_binding
+from airspace_server.access.policy import PolicyStore
+from airspace_server.access.store import Binding, change, establish, insert_binding
 from airspace_server.core.scope import ScopePattern
 from airspace_server.storage.database import Database
 

@@ -19,9 +19,9 @@ from airspace_server.access.explain import explain
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import InvalidClientError, Issuer
 from airspace_server.access.keys import signing_key
+from airspace_server.access.policy import PolicyStore
 from airspace_server.access.store import (
     Binding,
-    PolicyStore,
     bindings_of,
     change,
     create_binding,

@@ -10,8 +10,8 @@ from airspace_server.access.decide import Need, holds
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import Issuer
 from airspace_server.access.keys import KeyFileError, signing_key
+from airspace_server.access.policy import PolicyStore
 from airspace_server.access.seed import ClientFilesError, seed_development, write_client_files
-from airspace_server.access.store import PolicyStore
 from airspace_server.core.permissions import Permission
 from airspace_server.core.scope import ScopePattern
 

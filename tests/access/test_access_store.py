@@ -13,9 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airspace_server.access.decide import Need, Visible, holds
 from airspace_server.access.identity import Principal
+from airspace_server.access.policy import POLL_SECONDS, PolicyStore
 from airspace_server.access.store import (
-    POLL_SECONDS,
-    PolicyStore,
     bindings_of,
     change,
     create_binding,

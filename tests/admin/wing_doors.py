@@ -23,7 +23,7 @@ from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
 from airspace_server.access.decide import Grants, Visible
 from airspace_server.access.identity import Principal
-from airspace_server.access.store import PolicyStore
+from airspace_server.access.policy import PolicyStore
 from airspace_server.admin.flyte import AdminFlyte
 from airspace_server.admin.launch_plans import LaunchPlans
 from airspace_server.admin.project_service import ProjectService

@@ -24,7 +24,7 @@ from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import GENERATION_CLAIM, KIND_CLAIM, SERVICE_ACCOUNT, TOKEN_TYPE
 from airspace_server.access.keys import ALGORITHM
-from airspace_server.access.store import PolicyStore
+from airspace_server.access.policy import PolicyStore
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import ApiError, Reason

@@ -7,7 +7,8 @@ from typing import Final
 from airspace_server.access.decide import Grants, Need, Visible, holds
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import SERVICE_ACCOUNT
-from airspace_server.access.store import Binding, Policy
+from airspace_server.access.policy import Policy
+from airspace_server.access.store import Binding
 from airspace_server.core.permissions import Permission
 from airspace_server.core.scope import Scope, ScopePattern
 

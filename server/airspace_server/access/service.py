@@ -14,9 +14,10 @@ from airspace_server.access.decide import visible
 from airspace_server.access.explain import explain
 from airspace_server.access.identity import Principal
 from airspace_server.access.messages import scope_of, timestamp
+from airspace_server.access.policy import FOREVER, PolicyStore
 from airspace_server.access.preview import Flip, flips
 from airspace_server.access.rules import number_of, permission_of
-from airspace_server.access.store import Binding, PolicyStore
+from airspace_server.access.store import Binding
 from airspace_server.access.usage import HOUR, Usage
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
@@ -235,7 +236,7 @@ def _flip(flip: Flip) -> pb.FlippedCalls:
 
 def _expiry(stamp: Timestamp, now: int) -> int:
     at = stamp.seconds * MICROSECONDS + stamp.nanos // 1_000
-    if not now < at < store.FOREVER:
+    if not now < at < FOREVER:
         raise invalid_field("expire_time", "must be in the future")
     return at
 

@@ -1,4 +1,4 @@
-"""The policy: kept in the database, compiled into a snapshot in each process, and changed by a few use cases.
+"""What changes the policy: roles, bindings, and who may grant what. How a process knows it is in policy.py.
 
 Every change holds the one row of policy_revision from its first statement to its commit. So changes happen one after
 another, each sees all before it, and each is a new revision, which the other processes watch. What a caller may grant
@@ -6,10 +6,7 @@ is read in the same transaction: a grant that was revoked elsewhere a moment ago
 """
 
 import json
-import logging
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +18,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     false,
-    func,
     or_,
     select,
     true,
@@ -29,30 +25,26 @@ from sqlalchemy import (
     update,
 )
 
-from airspace_server.access.decide import Grant, Grants, Need, Visible, holds
+from airspace_server.access.decide import Grants, Need, Visible, holds
 from airspace_server.access.identity import Principal
-from airspace_server.core import clock
-from airspace_server.core.clock import Clock
+from airspace_server.access.policy import (
+    FOREVER,
+    READ_GRANTS,
+    READ_REVISION,
+    READ_ROLES,
+    THE_ROW,
+    grants_of,
+    permissions_of,
+)
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.permissions import ADMIN, BUILT_IN_ROLES, Permission
-from airspace_server.core.scope import ANY, EntityKind, ScopePattern
-from airspace_server.storage.database import Database, Transaction
+from airspace_server.core.scope import ANY, ScopePattern
+from airspace_server.storage.database import Transaction
 from airspace_server.storage.paging import behind, ordered
-from airspace_server.storage.references import EXPORTS
 from airspace_server.storage.tables import BindingRow, PolicyRevisionRow, RoleRow, ServiceAccountRow, table
 
-MAX_AGE: Final = 30.0
-"""Longest time, in seconds, that a policy is trusted since it was last known to be the current one."""
-POLL_SECONDS: Final = 0.5
-"""How often a process looks for changes that another one made."""
-
-FOREVER: Final = 2**62
-"""Later than any time, in microseconds."""
-
 _ACCOUNT: Final = "service-account:"
-_THE_ROW: Final = 1
 _EVERYWHERE: Final = ScopePattern(ANY, ANY)
-_KNOWN: Final[Mapping[str, Permission]] = {permission.value: permission for permission in Permission}
 
 _REVISION: Final = table(PolicyRevisionRow)
 _ROLES: Final = table(RoleRow)
@@ -60,15 +52,9 @@ _BINDINGS: Final = table(BindingRow)
 _ACCOUNTS: Final = table(ServiceAccountRow)
 _KEY: Final = (_BINDINGS.c.member, _BINDINGS.c.role, _BINDINGS.c.project_pattern, _BINDINGS.c.domain_pattern)
 
-_read_revision: Final = select(_REVISION.c.revision).where(_REVISION.c.id == _THE_ROW)
-_hold_revision: Final = _read_revision.with_for_update()
-_next_revision: Final = update(_REVISION).where(_REVISION.c.id == _THE_ROW).values(revision=bindparam("next_revision"))
-_read_roles: Final = select(_ROLES.c.name, _ROLES.c.permissions).order_by(_ROLES.c.name)
+_hold_revision: Final = READ_REVISION.with_for_update()
+_next_revision: Final = update(_REVISION).where(_REVISION.c.id == THE_ROW).values(revision=bindparam("next_revision"))
 _read_role: Final = select(_ROLES.c.permissions).where(_ROLES.c.name == bindparam("role_name"))
-_read_exports: Final = select(
-    EXPORTS.c.exporter, EXPORTS.c.export_domain, EXPORTS.c.kind, EXPORTS.c.name, EXPORTS.c.consumer
-)
-_read_accounts: Final = select(_ACCOUNTS.c.name, _ACCOUNTS.c.generation).where(_ACCOUNTS.c.disabled.is_(False))
 _delete_role: Final = delete(_ROLES).where(_ROLES.c.name == bindparam("role_name"))
 _role_in_use: Final = select(_BINDINGS.c.member).where(_BINDINGS.c.role == bindparam("role_name")).limit(1)
 _any_binding: Final = select(_BINDINGS.c.member).limit(1)
@@ -77,25 +63,12 @@ _read_binding: Final = select(_BINDINGS).where(_this_binding)
 _delete_binding: Final = delete(_BINDINGS).where(_this_binding)
 _members: Final = _BINDINGS.c.member.in_(bindparam("members", expanding=True))
 _bindings_of_members: Final = ordered(select(_BINDINGS).where(_members), _KEY, descending=False)
-# Bindings and their roles come from one statement and so from one moment, on every database.
-_read_grants: Final = (
-    select(
-        _BINDINGS.c.member,
-        _BINDINGS.c.project_pattern,
-        _BINDINGS.c.domain_pattern,
-        _BINDINGS.c.role,
-        _ROLES.c.permissions,
-    )
-    .select_from(_BINDINGS.outerjoin(_ROLES, _BINDINGS.c.role == _ROLES.c.name))
-    .where(or_(_BINDINGS.c.expires_at.is_(None), _BINDINGS.c.expires_at >= bindparam("until")))
-)
-_next_expiry: Final = select(func.min(_BINDINGS.c.expires_at)).where(_BINDINGS.c.expires_at >= bindparam("until"))
 _read_keyed_grants: Final = (
     select(*_KEY, _ROLES.c.permissions)
     .select_from(_BINDINGS.outerjoin(_ROLES, _BINDINGS.c.role == _ROLES.c.name))
     .where(or_(_BINDINGS.c.expires_at.is_(None), _BINDINGS.c.expires_at >= bindparam("until")))
 )
-_read_grants_of_members: Final = _read_grants.where(_members)
+_read_grants_of_members: Final = READ_GRANTS.where(_members)
 _other_admins: Final = (
     select(_BINDINGS.c.member)
     .select_from(_BINDINGS.outerjoin(_ACCOUNTS, _BINDINGS.c.member == _ACCOUNT + _ACCOUNTS.c.name))
@@ -112,8 +85,6 @@ _other_admins: Final = (
 _enabled_account: Final = select(_ACCOUNTS.c.name).where(
     _ACCOUNTS.c.name == bindparam("account_name"), _ACCOUNTS.c.disabled.is_(False)
 )
-
-_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,155 +107,9 @@ class Binding:
         return (self.member, self.role, self.pattern.project, self.pattern.domain)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Who may do what, at one revision and until `until`, when the next binding expires (microseconds, UTC).
-
-    `service_accounts` are those that are not disabled, each with the generation of its secret.
-    """
-
-    revision: int
-    until: int
-    grants: Grants
-    roles: Mapping[str, frozenset[Permission]]
-    service_accounts: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    policy: Policy
-    at: float
-
-
-class PolicyStore:
-    """The current policy in this process. Safe to share between threads.
-
-    `clock` counts seconds and never goes back: set by hand, the time of day could make an old policy look fresh. `now`
-    is that time of day, by which bindings expire.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        clock: Callable[[], float] = time.monotonic,
-        max_age: float = MAX_AGE,
-        now: Clock = clock.now,
-    ) -> None:
-        self._database = database
-        self._clock = clock
-        self._now = now
-        self._max_age = max_age
-        self._checked: _Checked | None = None
-        self._refreshing = threading.Lock()
-        self._stopping = threading.Event()
-        self._poller: threading.Thread | None = None
-
-    def snapshot(self) -> Policy:
-        """Return the policy that holds now.
-
-        Raises UNAVAILABLE when nobody could tell for `max_age` whether it still does: an old policy allows nothing.
-        """
-        checked = self._checked
-        if checked is not None and self._now() >= checked.policy.until:
-            self.refresh()
-            checked = self._checked
-        if checked is None or self._clock() - checked.at > self._max_age:
-            raise ApiError(Reason.UNAVAILABLE, "the access policy cannot be read at the moment")
-        return checked.policy
-
-    def at_least(self, revision: int) -> Policy:
-        """Return the policy that holds now, which is of this revision or a newer one.
-
-        Raises UNAVAILABLE as `snapshot` does, and INVALID_FIELD for a revision that has not been made.
-        """
-        if self.snapshot().revision < revision:
-            self.refresh()
-        policy = self.snapshot()
-        if policy.revision < revision:
-            raise invalid_field("min_revision", f"has not been made yet: the newest is {policy.revision}")
-        return policy
-
-    def refresh(self) -> None:
-        """Bring the snapshot up to date now. Whoever committed a change calls this before answering.
-
-        When that fails there is no policy until it can be read again, because the one at hand is known to be old.
-        Raises what the database raises.
-        """
-        try:
-            self._check()
-        except Exception:
-            self._checked = None
-            raise
-
-    def start(self) -> None:
-        """Read the policy, then watch for changes until `stop`. Raises what the database raises."""
-        self.refresh()
-        self._stopping.clear()
-        self._poller = threading.Thread(target=self._poll, name="policy", daemon=True)
-        self._poller.start()
-
-    def stop(self) -> None:
-        """Stop watching; the snapshot grows too old by itself."""
-        self._stopping.set()
-        if self._poller is not None:
-            self._poller.join()
-            self._poller = None
-
-    def _poll(self) -> None:
-        failing = False
-        while not self._stopping.wait(POLL_SECONDS):
-            try:
-                self._check()
-            except Exception:  # whatever it is: the next look may succeed, and the policy expires if none does
-                if not failing:
-                    _log.exception(
-                        "the policy cannot be read; it expires %s s after it was last current", self._max_age
-                    )
-                failing = True
-            else:
-                failing = False
-
-    def _check(self) -> None:
-        # One at a time, or a slow reader could put an older policy back in the place of a newer one.
-        with self._refreshing:
-            at = self._clock()
-            with self._database.read() as tx:
-                row = tx.one(_read_revision)
-                if row is None:
-                    self._checked = None
-                    _log.error("the policy has no revision: the database was not set up, or was damaged")
-                    return
-                policy = self._checked.policy if self._checked is not None else None
-                now = self._now()
-                if policy is None or policy.revision != row.revision or now >= policy.until:
-                    policy = load(tx, row.revision, now)
-            self._checked = _Checked(policy, at)
-
-
-def load(tx: Transaction, revision: int, now: int) -> Policy:
-    """Read and compile the whole policy as of `now`, in microseconds.
-
-    `revision` was read before, so that nothing newer goes by that number.
-    """
-    expiry: int | None = tx.execute(_next_expiry, until=now + 1).scalar_one()
-    own = {row.name: _permissions(row.permissions) for row in tx.all(_read_roles)}
-    return Policy(
-        revision=revision,
-        until=FOREVER if expiry is None else expiry,
-        grants=Grants.compile(_grants(tx.all(_read_grants, until=now + 1)), _exports(tx)),
-        roles={**BUILT_IN_ROLES, **{name: held for name, held in own.items() if name not in BUILT_IN_ROLES}},
-        service_accounts={row.name: row.generation for row in tx.all(_read_accounts)},
-    )
-
-
-def _exports(tx: Transaction) -> Iterator[tuple[tuple[str, str, EntityKind, str], str]]:
-    for row in tx.all(_read_exports):
-        yield (row.exporter, row.export_domain, EntityKind[row.kind], row.name), row.consumer
-
-
 def establish(tx: Transaction) -> None:
     """Give the policy its first revision, unless it has one. Without it every policy is refused."""
-    tx.insert_new(_REVISION, {"id": _THE_ROW, "revision": 1})
+    tx.insert_new(_REVISION, {"id": THE_ROW, "revision": 1})
 
 
 def change(tx: Transaction) -> int:
@@ -353,7 +178,7 @@ def create_binding(
         row = tx.one(_read_role, role_name=role)
         if row is None:
             raise invalid_field("role", "is not the name of a role")
-        permissions = _permissions(row.permissions)
+        permissions = permissions_of(row.permissions)
     until = FOREVER if expires_at is None else expires_at
     _require_own(tx, caller, [Need(permission, pattern) for permission in sorted(permissions)], until)
     binding = Binding(member, role, pattern, caller.member, at, expires_at)
@@ -430,7 +255,7 @@ def require_own_bindings(tx: Transaction, caller: Principal, member: str) -> Non
 
     Raises GRANT_EXCEEDS_OWN.
     """
-    given = _grants(tx.all(_read_grants_of_members, members=[member], until=0))
+    given = grants_of(tx.all(_read_grants_of_members, members=[member], until=0))
     needs = [Need(each, grant.pattern) for grant in given for each in sorted(grant.permissions)]
     _require_own(tx, caller, needs, FOREVER)
 
@@ -471,7 +296,7 @@ def with_changes(
         (row.member, row.role, row.project_pattern, row.domain_pattern): row.permissions
         for row in tx.all(_read_keyed_grants, until=now + 1)
     }
-    own = {row.name: row.permissions for row in tx.all(_read_roles)}
+    own = {row.name: row.permissions for row in tx.all(READ_ROLES)}
     changed = dict(rows)
     for binding in remove:
         if binding.key not in changed:
@@ -484,7 +309,7 @@ def with_changes(
 
     def compiled(bindings: Mapping[tuple[str, str, str, str], str | None]) -> Grants:
         given = [(member, project, domain, role, text) for (member, role, project, domain), text in bindings.items()]
-        return Grants.compile(_grants(given))
+        return Grants.compile(grants_of(given))
 
     return compiled(rows), compiled(changed)
 
@@ -524,7 +349,7 @@ def _covered(visible: Visible) -> ColumnElement[bool]:
 
 def _require_own(tx: Transaction, caller: Principal, needs: Sequence[Need], until: int) -> None:
     """Check that the caller holds all of this until then: nobody can make more of what is lent."""
-    grants = Grants.compile(_grants(tx.all(_read_grants_of_members, members=caller.members, until=until)))
+    grants = Grants.compile(grants_of(tx.all(_read_grants_of_members, members=caller.members, until=until)))
     for need in needs:
         if not holds(caller, need, grants):
             raise ApiError(
@@ -538,27 +363,6 @@ def _can_log_in(tx: Transaction, member: str) -> bool:
     """Tell whether somebody can be this member: users and groups belong to their issuer, accounts can be disabled."""
     name = member.removeprefix(_ACCOUNT)
     return name == member or tx.one(_enabled_account, account_name=name) is not None
-
-
-def _grants(rows: Sequence[Any]) -> Iterator[Grant]:
-    """Say what bindings give. A binding to a role that does not exist gives nothing."""
-    read: dict[str | None, frozenset[Permission]] = {None: frozenset()}
-    patterns: dict[tuple[str, str], ScopePattern] = {}
-    for member, project, domain, role, text in rows:
-        permissions = BUILT_IN_ROLES.get(role)
-        if permissions is None:
-            permissions = read.get(text)
-            if permissions is None:
-                permissions = read[text] = _permissions(text)
-        pattern = patterns.get((project, domain))
-        if pattern is None:
-            pattern = patterns[project, domain] = ScopePattern(project, domain)
-        yield Grant(member, pattern, permissions)
-
-
-def _permissions(text: str) -> frozenset[Permission]:
-    """Read a role's permissions. What this version does not know, because another one wrote it, gives nothing."""
-    return frozenset(_KNOWN[name] for name in json.loads(text) if name in _KNOWN)
 
 
 def _named(member: str, role: str, pattern: ScopePattern) -> dict[str, str]:

@@ -7,7 +7,7 @@ from airspace.reference.v1 import reference_service_pb2 as pb
 from airspace_server.access.call import Call
 from airspace_server.access.decide import visible
 from airspace_server.access.messages import scope_message, scope_of, timestamp
-from airspace_server.access.store import PolicyStore
+from airspace_server.access.policy import PolicyStore
 from airspace_server.admin.references import Dependent, Export, References
 from airspace_server.core.errors import invalid_field
 from airspace_server.core.permissions import Permission
