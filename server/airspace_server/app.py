@@ -41,6 +41,7 @@ from airspace_server.artifacts import http as artifact_http
 from airspace_server.artifacts.flyte import DataProxy, scope_of_native_url
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.artifacts.signing import UrlGrant, UrlSigner
+from airspace_server.audit.http import recorded
 from airspace_server.audit.ledger import Ledger
 from airspace_server.audit.service import AuditService
 from airspace_server.core import clock
@@ -155,11 +156,11 @@ class Parts:
     def routes(self) -> list[BaseRoute]:
         """Return what the HTTP port serves: artifacts, the token endpoint, and whether the process is up."""
         served: list[BaseRoute] = [Route("/healthz", _healthy, methods=["GET"])]
-        served += artifact_http.routes(self.artifacts, self.signer, MAX_UPLOAD)
+        guarded = artifact_http.routes(self.artifacts, self.signer, MAX_UPLOAD)
         if self.issuer is not None:
             oidc = self.oidc
-            served += token_http.routes(self.issuer, None if oidc is None else lambda: oidc.endpoints().token)
-        return served
+            guarded += token_http.routes(self.issuer, None if oidc is None else lambda: oidc.endpoints().token)
+        return served + recorded(guarded, self.ledger.refused)
 
     def start(self) -> None:
         """Read the policy and watch it, and begin to write down who is refused."""

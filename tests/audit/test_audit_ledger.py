@@ -173,13 +173,32 @@ def add(tx: Transaction) -> None:
     tx.insert(RECORDS, {**last._mapping, "sequence": 5, "previous": last.hash})
 
 
-@pytest.mark.parametrize("tamper", [alter, remove(1), remove(2), remove(4), shorten, forget, behead, add])
+def forge(tx: Transaction) -> None:
+    """Put a record before the first, which no other follows from."""
+    first = tx.execute(select(RECORDS).where(RECORDS.c.chain == "left", RECORDS.c.sequence == 1)).one()
+    tx.insert(RECORDS, {**first._mapping, "sequence": 0})
+
+
+@pytest.mark.parametrize("tamper", [alter, remove(1), remove(2), remove(4), shorten, forget, behead, add, forge])
 def test_whatever_is_done_to_a_chain_is_found_and_only_there(database: Database, ledger: Ledger, tamper):
     one(database)
     assert problems(database) == {}
     with database.write() as tx:
         tamper(tx)
     assert set(problems(database)) == {"left"}
+
+
+@pytest.mark.parametrize(
+    "garbled", [{"kind": "ODD"}, {"changes": "["}, {"changes": "[1]"}, {"changes": "[[1,2,3,4]]"}, {"at": 2**62}]
+)
+def test_what_no_server_has_written_is_found_and_read_to_nobody(database: Database, ledger: Ledger, garbled):
+    one(database)
+    with database.write() as tx:
+        tx.execute(RECORDS.update().where(RECORDS.c.chain == "left", RECORDS.c.sequence == 2).values(**garbled))
+    assert problems(database) == {"left": "record 2 cannot be read"}
+    with pytest.raises(ApiError) as refused:
+        records(database)
+    assert refused.value.reason is Reason.UNAVAILABLE
 
 
 def test_a_chain_that_was_forgotten_is_found_after_the_next_record_too(database: Database, ledger: Ledger):
@@ -261,6 +280,31 @@ def test_refusals_wait_for_a_database_that_is_away(database: Database, ledger: L
     ledger.start()
     ledger.stop()  # writes what is left
     assert list(denials(database)) == [("team", "user:eve", "/a.B/C", "production", 2)]
+
+
+def test_a_chain_that_was_tampered_with_holds_up_no_other(database: Database, ledger: Ledger):
+    created(database, "another")
+    created(database, "team")
+    with database.write() as tx:
+        tx.execute(HEADS.update().where(HEADS.c.chain == "another").values(seal="0" * 64))
+    for _ in range(3):
+        for place in range(2 * KINDS_OF_ONE):
+            ledger.refused(refusal(project="another", method=f"/a.B/C{place}"), "r")
+        ledger.refused(refusal("user:ann"), "r")
+        with pytest.raises(ApiError):
+            ledger.flush()
+    written = [each for each in denials(database) if each[0] == "team"]
+    assert written == [("team", "user:ann", "/a.B/C", "production", 1)] * 3
+    waiting = [counted.count for kinds in ledger._refusals.values() for counted in kinds.values()]
+    assert (len(waiting), sum(waiting)) == (KINDS_OF_ONE, 3 * KINDS_OF_ONE)
+
+
+def test_names_of_any_length_are_not_kept(database: Database, ledger: Ledger):
+    for place in range(10):
+        ledger.refused(
+            Refusal("user:eve", "/a.B/C", "", f"{place}" * 1_000, f"{place}" * 1_000, "PERMISSION_MISSING"), ""
+        )
+    assert list(ledger._refusals["user:eve"]) == [Refusal("user:eve", "/a.B/C", "", "", "*", "PERMISSION_MISSING")]
 
 
 def test_stopping_writes_what_is_left(database: Database, ledger: Ledger):

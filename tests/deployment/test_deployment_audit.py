@@ -4,8 +4,10 @@ import hashlib
 import json
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from deployment_processes import BIN, DEADLINE, Deployment, Ended, Wire, environment, until
 from flyte_samples import double, task_spec
@@ -141,6 +143,35 @@ def test_what_was_answered_before_a_crash_is_recorded_and_the_chain_goes_on(depl
     times = dict(_execute(deployed, "SELECT sequence, at FROM audit_records WHERE chain = 'vision'"))
     assert records
     assert all(own_hash(each, times[each["sequence"]]) == each["hash"] for each in records)
+
+
+def test_refused_logins_and_urls_are_recorded_as_of_nobody(deployed: Deployment):
+    url = deployed.http
+    wrong = {"grant_type": "client_credentials", "client_id": "admin", "client_secret": "guessed"}
+    query = f"expires=99999999999&limit=0&signature={'0' * 64}"
+    with httpx.Client(base_url=url, timeout=DEADLINE) as client:
+        assert [client.post("/oauth2/token", data=wrong).status_code for _ in range(2)] == [401, 401]
+        assert client.get(f"/artifacts/vision/production/model?{query}").status_code == 403
+        assert client.put(f"/artifacts/vision/production/model?{query}", content=b"x").status_code == 403
+        assert client.get(f"/artifacts/no-such-team/production/model?{query}").status_code == 403
+        assert client.get("/oauth2/jwks").status_code == 200
+    artifacts = "/artifacts/{project}/{domain}/{path}"
+    expected = {
+        ("*", "*", "POST /oauth2/token", "LOGIN_REFUSED"): 2,
+        ("*", "production", f"GET {artifacts}", "PERMISSION_MISSING"): 1,
+        ("vision", "production", f"GET {artifacts}", "PERMISSION_MISSING"): 1,
+        ("vision", "production", f"PUT {artifacts}", "PERMISSION_MISSING"): 1,
+    }
+
+    def told() -> Counter[tuple[str, ...]]:
+        counts: Counter[tuple[str, ...]] = Counter()
+        for each in exported(deployed, "--kind", "DENIAL"):
+            if not each["method"].startswith("/"):
+                assert each["principal"] == ""
+                counts[each["chain"], each["domain"], each["method"], each["reason"]] += each["count"]
+        return counts
+
+    until(lambda: told() == expected)
 
 
 def _execute(deployed: Deployment, statement: str) -> list[tuple]:

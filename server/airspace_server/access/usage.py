@@ -84,6 +84,8 @@ class Usage:
                 kind = (principal.member, principal.groups, method, need)
                 if kind in self._counts:
                     self._counts[kind] += 1
+                elif not _is_place(need.target):
+                    continue  # it was not validated yet, and may be as long as a message
                 elif self._has_room(kind):
                     self._counts[kind] = 1
                 else:
@@ -119,7 +121,7 @@ class Usage:
         if missed:
             _log.warning("%s calls were not counted: they are of too many kinds", missed)
         hour = self._clock() // HOUR
-        rows = [row for kind, calls in taken.items() if (row := _row(hour, kind, calls)) is not None]
+        rows = [_row(hour, kind, calls) for kind, calls in taken.items()]
         if not rows:
             return
         with self._database.write() as tx:
@@ -138,12 +140,13 @@ class Usage:
             yield Used(row.hour, Principal(row.member, frozenset(json.loads(row.groups))), row.method, need, row.calls)
 
 
-def _row(hour: int, kind: _Kind, calls: int) -> dict[str, str | int] | None:
-    """Make the row of a count; None for a place that no project or domain can be called: it was not validated yet."""
+def _is_place(target: ScopePattern) -> bool:
+    return not (names.project_or_any(target.project) or names.domain_or_any(target.domain))
+
+
+def _row(hour: int, kind: _Kind, calls: int) -> dict[str, str | int]:
+    """Make the row of a count."""
     member, groups, method, need = kind
-    project, domain = need.target.project, need.target.domain
-    if names.project_or_any(project) or names.domain_or_any(domain):
-        return None
     shown = sorted(groups)
     while len(json.dumps(shown)) > _MAX_GROUPS:
         shown.pop()
@@ -154,7 +157,7 @@ def _row(hour: int, kind: _Kind, calls: int) -> dict[str, str | int] | None:
         "method": method,
         "permission": need.permission.value,
         "reach": need.reach.value,
-        "project_pattern": project,
-        "domain_pattern": domain,
+        "project_pattern": need.target.project,
+        "domain_pattern": need.target.domain,
         "calls": calls,
     }

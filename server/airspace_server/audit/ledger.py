@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import bindparam, select
@@ -34,6 +34,8 @@ from airspace_server.storage.tables import (
 
 SYSTEM: Final = "system"
 """The principal of what the server does by itself, such as making the first accounts. No member is called so."""
+LOGIN_REFUSED: Final = "LOGIN_REFUSED"
+"""Why a login was refused, for the audit alone: an error of OAuth and none of the contract."""
 FLUSH_SECONDS: Final = 1.0
 """How long refusals wait to be written; a process that is killed loses those of this time."""
 KINDS_OF_ONE: Final = 16
@@ -204,18 +206,28 @@ class Ledger:
 
     def refused(self, refusal: Refusal, request_id: str) -> None:
         """Count a refused call; it is written within about a second. Never waits for the database, never fails."""
-        now = self._clock()
+        # What no project can be called may be as long as a message, and must not be kept until it is written.
+        if names.project(refusal.project):
+            refusal = replace(refusal, project="")
+        if names.domain(refusal.domain):
+            refusal = replace(refusal, domain=ANY)
+        counted = _Counted(1, self._clock(), request_id)
         with self._lock:
-            kinds = self._refusals.get(refusal.principal)
-            if kinds is None:
-                if len(self._refusals) >= CALLERS:
-                    refusal = Refusal("", ANY, "", "", ANY, refusal.reason)
-                kinds = self._refusals.setdefault(refusal.principal, {})
-            if refusal not in kinds and len(kinds) >= KINDS_OF_ONE:
-                refusal = Refusal(refusal.principal, ANY, "", "", ANY, refusal.reason)
-            counted = kinds.setdefault(refusal, _Counted(0, now, request_id))
-            counted.count += 1
-            counted.at, counted.request_id = now, request_id
+            self._count(refusal, counted)
+
+    def _count(self, refusal: Refusal, counted: _Counted) -> None:
+        """Add to what waits to be written, which has a bound whoever is refused what."""
+        kinds = self._refusals.get(refusal.principal)
+        if kinds is None:
+            if len(self._refusals) >= CALLERS:
+                refusal = Refusal("", ANY, "", "", ANY, refusal.reason)
+            kinds = self._refusals.setdefault(refusal.principal, {})
+        if refusal not in kinds and len(kinds) >= KINDS_OF_ONE:
+            refusal = Refusal(refusal.principal, ANY, "", "", ANY, refusal.reason)
+        waiting = kinds.setdefault(refusal, counted)
+        if waiting is not counted:
+            newest = max(waiting, counted, key=lambda each: each.at)
+            kinds[refusal] = _Counted(waiting.count + counted.count, newest.at, newest.request_id)
 
     def start(self) -> None:
         """Begin to write refusals."""
@@ -226,26 +238,39 @@ class Ledger:
         self._writing.stop()
 
     def flush(self) -> None:
-        """Write what was refused until now. What cannot be written is kept for the next time."""
+        """Write what was refused until now. What cannot be written is kept for the next time.
+
+        A chain that cannot be continued holds up no other; its UNAVAILABLE is raised at the end.
+        """
         with self._lock:
             taken, self._refusals = self._refusals, {}
         left = {refusal: counted for kinds in taken.values() for refusal, counted in kinds.items()}
         if not left:
             return
+        broken: ApiError | None = None
         try:
-            asked = sorted({refusal.project for refusal in left if not names.project(refusal.project)})
+            asked = sorted({refusal.project for refusal in left})
             with self._database.read() as tx:
                 known = {row.id for row in tx.all(_KNOWN_PROJECTS, asked=asked)}
             for chain in sorted({ANY, *known}):
                 here = [each for each in left if (each.project if each.project in known else ANY) == chain]
-                if here:
+                if not here:
+                    continue
+                try:
                     with self._database.write() as tx:
                         for refusal in here:
                             self._append_refusals(tx, chain, refusal, left[refusal])
-                    for refusal in here:
-                        del left[refusal]
+                except ApiError as error:
+                    broken = error
+                    continue
+                for refusal in here:
+                    del left[refusal]
         finally:
-            self._keep_counting(left)
+            with self._lock:
+                for refusal, counted in left.items():
+                    self._count(refusal, counted)
+        if broken is not None:
+            raise broken
 
     def _append_refusals(self, tx: Transaction, chain: str, refusal: Refusal, counted: _Counted) -> None:
         self._append(
@@ -253,18 +278,8 @@ class Ledger:
             chain,
             Actor(refusal.principal, refusal.method, refusal.permission, counted.request_id),
             Kind.DENIAL,
-            domain=ANY if names.domain(refusal.domain) else refusal.domain,
+            domain=refusal.domain,
             at=counted.at,
             reason=refusal.reason,
             count=counted.count,
         )
-
-    def _keep_counting(self, left: dict[Refusal, _Counted]) -> None:
-        with self._lock:
-            for refusal, counted in left.items():
-                kinds = self._refusals.setdefault(refusal.principal, {})
-                newer = kinds.get(refusal)
-                if newer is None:
-                    kinds[refusal] = counted
-                else:
-                    newer.count += counted.count

@@ -8,6 +8,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, bindparam, select
 
 from airspace_server.audit.chain import Head, Kind, Link, Problem, Record, SealedHead, Verification
+from airspace_server.core.clock import MICROSECONDS
+from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.scope import ANY, ScopePattern
 from airspace_server.storage.changes import NOTHING, Change
 from airspace_server.storage.database import Database, Transaction
@@ -27,6 +29,10 @@ _NEXT: Final = (
     .order_by(_RECORDS.c.sequence)
     .limit(_READ)
 )
+_BEFORE_ALL: Final = -(2**63)
+"""Before every sequence that a row can have, those that no record has too."""
+_AFTER_ALL: Final = 253_402_300_800 * MICROSECONDS
+"""The first time that no message has: the year 10000."""
 _PROJECT: Final = select(_PROJECTS.c.id).where(_PROJECTS.c.id == bindparam("own_project"))
 _HEAD: Final = select(_HEADS).where(_HEADS.c.chain == bindparam("own_chain"))
 
@@ -85,15 +91,20 @@ def _verified(tx: Transaction, key: bytes, chain: str, expected: Sequence[Head])
     row = tx.one(_HEAD, own_chain=chain)
     sealed = None if row is None else SealedHead(Head(row.sequence, row.hash), row.seal)
     verification = Verification(expected)
-    rows = tx.all(_NEXT, own_chain=chain, after=0)
+    rows = tx.all(_NEXT, own_chain=chain, after=_BEFORE_ALL)
     exists = tx.one(_PROJECT, own_project=chain) is not None
     if sealed is None and not (rows or exists or expected):
         return Verdict(chain, Head(), None)  # nothing has happened there
-    if exists and not (rows and _creates(link(rows[0]).record)):
-        return Verdict(chain, Head(), Problem(1, "the chain does not begin with the creation of its project"))
-    while rows:
-        verification.follow(map(link, rows))
-        rows = tx.all(_NEXT, own_chain=chain, after=rows[-1].sequence)
+    try:
+        if exists and not (rows and _creates(link(rows[0]).record)):
+            return Verdict(chain, Head(), Problem(1, "the chain does not begin with the creation of its project"))
+        while rows:
+            verification.follow(map(link, rows))
+            rows = tx.all(_NEXT, own_chain=chain, after=rows[-1].sequence)
+    except ApiError:
+        following = verification.head.sequence + 1
+        problem = verification.problem or Problem(following, f"record {following} cannot be read")
+        return Verdict(chain, verification.head, problem)
     return Verdict(chain, verification.head, verification.end(chain, key, sealed))
 
 
@@ -110,8 +121,19 @@ def _chains(database: Database) -> set[str]:
 
 
 def link(row: Row[Any]) -> Link:
-    """Read a record from its row."""
-    changes = tuple(Change(row.chain, *change) for change in json.loads(row.changes))
+    """Read a record from its row. Raises UNAVAILABLE for a row that this server has not written so."""
+    try:
+        return _link(row)
+    except (TypeError, ValueError):
+        message = f"record {row.sequence} of the chain {row.chain} cannot be read; verify the chain"
+        raise ApiError(Reason.UNAVAILABLE, message) from None
+
+
+def _link(row: Row[Any]) -> Link:
+    written = json.loads(row.changes)
+    if not (all(isinstance(text, str) for change in written for text in change) and 0 <= row.at < _AFTER_ALL):
+        raise ValueError(row.sequence)
+    changes = tuple(Change(row.chain, *change) for change in written)
     record = Record(
         row.chain,
         row.sequence,
