@@ -22,6 +22,8 @@ from airspace.settings.v1 import settings_service_pb2
 from airspace_server.access import http as token_http
 from airspace_server.access import keys
 from airspace_server.access.authenticate import Authenticator, BuiltInIssuer, OidcIssuer, TrustedIssuer
+from airspace_server.access.executions import KEY as EXECUTION_KEY
+from airspace_server.access.executions import ExecutionIssuer
 from airspace_server.access.flyte import AuthMetadataFlyte, IdentityFlyte, Login
 from airspace_server.access.flyte_rules import flyte_rules
 from airspace_server.access.issuer import Issuer
@@ -96,7 +98,8 @@ class Parts:
         self.artifacts = LocalArtifactStore(settings.data.absolute() / "artifacts")
         self.policy = PolicyStore(self.database)
         self.usage = Usage(self.database, clock.now)
-        trusted: list[TrustedIssuer] = []
+        executions = ExecutionIssuer(keys.signing_key(secrets, EXECUTION_KEY), self.url, settings.audience, clock.now)
+        trusted: list[TrustedIssuer] = [executions]
         self.issuer: Issuer | None = None
         if settings.issues_tokens:
             key = keys.signing_key(secrets)
@@ -105,7 +108,8 @@ class Parts:
         self.oidc = _oidc(settings) if settings.oidc_issuer else None
         if self.oidc is not None:
             trusted.append(self.oidc)
-        authenticator = Authenticator(trusted, self.policy, clock.now)
+        self.executions = Executions(self.database, clock.now)
+        authenticator = Authenticator(trusted, self.policy, self.executions.launcher_of_running, clock.now)
         self.guards = Guards(
             authenticator.authenticate, lambda: self.policy.snapshot().grants, self.ledger.refused, self.usage.count
         )
@@ -117,7 +121,7 @@ class Parts:
         registry = Registry(database, clock.now)
         launch_plans = LaunchPlans(database, registry, clock.now)
         lists = VersionLists(database, self.pager)
-        executions = Executions(database, clock.now)
+        executions = self.executions
         launcher = Launcher(database, Catalog(), clock.now)
         self.watcher = Watcher(executions)
         native_doors = (

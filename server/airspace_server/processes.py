@@ -20,10 +20,13 @@ from typing import IO, Final
 import uvicorn
 from starlette.applications import Starlette
 
-from airspace_server.access import seed
+from airspace_server.access import keys, seed
+from airspace_server.access.executions import KEY as EXECUTION_KEY
+from airspace_server.access.executions import ExecutionIssuer
 from airspace_server.app import Parts, executes
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.core import clock
+from airspace_server.engine.callback import Callback
 from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.worker import Worker
 from airspace_server.rpc.forward import Forwarder, channel
@@ -54,7 +57,8 @@ def serve(settings: Settings) -> None:
         )
         admin = Listener(settings.address(settings.grpc_port), handlers(methods, parts.guards), tls=parts.tls)
         _seed(parts, settings.address(admin.port))
-        with _worker_child(settings, stop), _serving(parts, [admin, execution], http_socket):
+        found = settings.model_copy(update={"grpc_port": admin.port, "http_port": _port(http_socket)})
+        with _worker_child(found, stop), _serving(parts, [admin, execution], http_socket):
             _ready(settings, admin.port, _port(http_socket))
             stop.wait()
 
@@ -98,6 +102,7 @@ def serve_execution(settings: Settings) -> None:
 
 def work(settings: Settings, *, child: bool) -> None:
     """Run a worker; as a child it also stops when its parent is gone, which the end of stdin tells."""
+    _require_apart(settings)
     with _stopping() as stop:
         if child:
             threading.Thread(target=_stop_at_end_of, args=(sys.stdin, stop), name="parent", daemon=True).start()
@@ -107,7 +112,7 @@ def work(settings: Settings, *, child: bool) -> None:
         worker = Worker(
             database,
             LocalArtifactStore(data / "artifacts"),
-            LocalRunner(data / "work"),
+            LocalRunner(data / "work", callback=_callback(settings)),
             owner=f"{socket.gethostname()[:32]}-{os.getpid()}",
             slots=settings.slots,
         )
@@ -116,12 +121,23 @@ def work(settings: Settings, *, child: bool) -> None:
         database.close()
 
 
+def _callback(settings: Settings) -> Callback:
+    """Say how tasks call back: with tokens that the servers of these settings accept, to where people's clients go."""
+    key = keys.signing_key(settings.data / "keys", EXECUTION_KEY)
+    issuer = ExecutionIssuer(key, settings.url(settings.http_port), settings.audience, clock.now)
+    roots = settings.trusted
+    return Callback(issuer.token, settings.grpc_endpoint, None if roots is None else roots.absolute())
+
+
 # --- what they share
 
 
 def _require_apart(settings: Settings) -> None:
-    if not settings.http_port:
-        raise SettingsError("separate processes need a fixed http_port: it is part of every token's issuer")
+    if not settings.http_port or not settings.grpc_port:
+        raise SettingsError(
+            "separate processes need a fixed http_port, which is part of every token's issuer, and a fixed grpc_port, "
+            "where tasks call back"
+        )
 
 
 def _prepared(settings: Settings, http_port: int, *, migrates: bool) -> Parts:
@@ -254,11 +270,9 @@ def _worker_child(settings: Settings, stop: threading.Event) -> Iterator[None]:
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:
-    return {
-        "AIRSPACE_DATA": str(settings.data.absolute()),
-        "AIRSPACE_DATABASE_URL": settings.database_url,
-        "AIRSPACE_SLOTS": str(settings.slots),
-    }
+    values = settings.model_dump(exclude_none=True)
+    values["data"], values["domains"] = settings.data.absolute(), ",".join(settings.domains)
+    return {f"AIRSPACE_{name.upper()}": str(value) for name, value in values.items()}
 
 
 def _await_line(stream: IO[str] | None, line: str) -> None:

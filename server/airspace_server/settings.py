@@ -6,8 +6,10 @@ interface; every other address needs production settings or the server does not 
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -155,6 +157,12 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database's SQLAlchemy URL."""
         return self.database_url or f"sqlite:///{self.data.absolute() / 'airspace.db'}"
+
+    @property
+    def grpc_endpoint(self) -> str:
+        """Where clients find the admin listener: its port, on the host that clients are told for the HTTP port."""
+        host = urlsplit(self.url(self.http_port)).netloc.rpartition("@")[2]
+        return f"{re.sub(r':[0-9]+$', '', host)}:{self.grpc_port}"
 
     def address(self, port: int) -> str:
         """Return host and port as gRPC wants them."""

@@ -70,7 +70,7 @@ def issuer(setup, clock, tmp_path: Path) -> Issuer:
 
 @pytest.fixture
 def authenticator(setup, issuer: Issuer, clock) -> Authenticator:
-    return Authenticator([BuiltInIssuer(issuer.key, URL, "airspace")], setup.policy, clock)
+    return Authenticator([BuiltInIssuer(issuer.key, URL, "airspace")], setup.policy, lambda _: None, clock)
 
 
 # --- bindings that expire

@@ -129,7 +129,7 @@ def external(oidc: Oidc, clock) -> OidcIssuer:
 
 @pytest.fixture
 def authenticator(setup, clock, issuer: Issuer, external: OidcIssuer) -> Authenticator:
-    return Authenticator([BuiltInIssuer(issuer.key, LOCAL, AUDIENCE), external], setup.policy, clock)
+    return Authenticator([BuiltInIssuer(issuer.key, LOCAL, AUDIENCE), external], setup.policy, lambda _: None, clock)
 
 
 def refusal(authenticator: Authenticator, header: str | None) -> Reason:
@@ -409,7 +409,7 @@ def test_groups_that_no_binding_can_name_are_dropped(authenticator, oidc: Oidc, 
 
 def test_the_claims_for_members_and_groups_can_be_chosen(setup, oidc: Oidc, clock):
     issuer = OidcIssuer(oidc.url, AUDIENCE, groups_claim="roles", member_claim="preferred_username")
-    authenticator = Authenticator([issuer], setup.policy, clock)
+    authenticator = Authenticator([issuer], setup.policy, lambda _: None, clock)
     token = oidc.sign(clock, roles="ads", preferred_username="ann")
     assert authenticator.authenticate(f"Bearer {token}") == Principal("user:ann", frozenset({"group:ads"}))
     assert refusal(authenticator, "Bearer " + oidc.sign(clock)) is Reason.TOKEN_INVALID
@@ -417,7 +417,7 @@ def test_the_claims_for_members_and_groups_can_be_chosen(setup, oidc: Oidc, cloc
 
 def test_an_email_names_a_user_only_when_it_was_verified(setup, oidc: Oidc, clock):
     issuer = OidcIssuer(oidc.url, AUDIENCE, member_claim="email")
-    authenticator = Authenticator([issuer], setup.policy, clock)
+    authenticator = Authenticator([issuer], setup.policy, lambda _: None, clock)
     good = oidc.sign(clock, email="ann@example.org", email_verified=True)
     assert authenticator.authenticate(f"Bearer {good}").member == "user:ann@example.org"
     for verified in (None, False, "true", 1):
@@ -559,7 +559,9 @@ def test_without_any_key_nobody_can_tell(authenticator: Authenticator, oidc: Oid
 
 def test_an_issuer_that_does_not_answer_at_all(setup, clock, oidc: Oidc):
     oidc.server.socket.close()
-    authenticator = Authenticator([OidcIssuer(oidc.url, AUDIENCE, clock=clock.seconds)], setup.policy, clock)
+    authenticator = Authenticator(
+        [OidcIssuer(oidc.url, AUDIENCE, clock=clock.seconds)], setup.policy, lambda _: None, clock
+    )
     assert refusal(authenticator, "Bearer " + oidc.sign(clock)) is Reason.UNAVAILABLE
 
 
@@ -600,7 +602,7 @@ def test_a_token_without_a_key_id_is_read_when_there_is_only_one_key(authenticat
 
 def test_while_one_thread_fetches_keys_the_others_do_not_wait(setup, oidc: Oidc, clock, monkeypatch):
     issuer = OidcIssuer(oidc.url, AUDIENCE, clock=clock.seconds)
-    authenticator = Authenticator([issuer], setup.policy, clock)
+    authenticator = Authenticator([issuer], setup.policy, lambda _: None, clock)
     asked, answer = threading.Event(), threading.Event()
     fetch = module._fetch_keys
 
@@ -691,4 +693,4 @@ def test_an_authenticator_needs_issuers_that_can_be_told_apart(setup, clock):
     one = OidcIssuer("https://id.example.org", AUDIENCE)
     for issuers in ([], [one, OidcIssuer("https://id.example.org", "other")]):
         with pytest.raises(ValueError, match="issuers"):
-            Authenticator(issuers, setup.policy, clock)
+            Authenticator(issuers, setup.policy, lambda _: None, clock)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from airspace_server.access.decide import Grant, Grants, Need, Reach, first_missing, holds, visible
 from airspace_server.access.identity import ANONYMOUS, Principal
-from airspace_server.core.permissions import Permission
-from airspace_server.core.scope import ANY, EntityKind, Scope, ScopePattern
+from airspace_server.core.permissions import DELEGATED, Permission
+from airspace_server.core.scope import ANY, EntityKind, ExecutionId, Scope, ScopePattern
 
 PROJECTS = ("ads", "maps", "search")
 DOMAINS = ("development", "production")
@@ -151,3 +151,39 @@ def test_needing_nothing_is_no_right():
 @given(needs, some_grants)
 def test_the_anonymous_caller_holds_nothing(need: Need, grants: list[Grant]):
     assert not holds(ANONYMOUS, need, Grants.compile(grants))
+
+
+# --- executions
+
+MIXED = (Permission.EXECUTION_LAUNCH, Permission.ARTIFACT_READ, Permission.REGISTRY_REGISTER, Permission.ACCESS_MANAGE)
+mixed_grants = st.lists(st.builds(Grant, st.sampled_from(MEMBERS), patterns, st.frozensets(st.sampled_from(MIXED))))
+own_scopes = st.builds(Scope, st.sampled_from(PROJECTS), st.sampled_from(DOMAINS))
+
+
+@given(own_scopes, st.sampled_from(MEMBERS), st.sampled_from(MIXED), patterns, st.sampled_from(Reach), mixed_grants)
+def test_an_execution_may_what_its_launcher_may_in_its_own_scope_and_nothing_else(
+    own: Scope, launcher: str, permission: Permission, target: ScopePattern, reach: Reach, grants: list[Grant]
+):
+    principal = Principal.of_execution(ExecutionId(own, "a1"), launcher)
+    here, compiled = ScopePattern(own.project, own.domain), Grants.compile(grants)
+    launcher_may = permission in DELEGATED and oracle(Principal(launcher), Need(permission, here), grants)
+    reached = target.covers(own) if reach is Reach.SOME else target == here
+    assert holds(principal, Need(permission, target, reach), compiled) == (launcher_may and reached)
+    assert visible(principal, permission, compiled).patterns == ({(own.project, own.domain)} if launcher_may else set())
+
+
+@given(patterns, st.sampled_from(MIXED), mixed_grants)
+def test_an_execution_without_a_launcher_may_nothing_even_if_a_binding_named_it(target, permission, grants):
+    own = ExecutionId(Scope("ads", "development"), "a1")
+    named = [Grant(member, ScopePattern(ANY, ANY), frozenset(MIXED)) for member in (f"execution:{own}", "")]
+    assert not holds(Principal.of_execution(own), Need(permission, target), Grants.compile([*grants, *named]))
+    assert not visible(Principal.of_execution(own), permission, Grants.compile([*grants, *named])).patterns
+
+
+def test_an_execution_reads_what_is_exported_to_its_own_project_alone():
+    launcher = Grant("user:ann", ScopePattern(ANY, ANY), frozenset({Permission.REGISTRY_VIEW}))
+    need = Need(Permission.REGISTRY_VIEW, ScopePattern("maps", "development"), exported=(EntityKind.TASK, "fit"))
+    principal = Principal.of_execution(ExecutionId(Scope("ads", "development"), "a1"), "user:ann")
+    for consumer, may in (("ads", True), ("search", False)):
+        exports = [(("maps", "development", EntityKind.TASK, "fit"), consumer)]
+        assert (first_missing(principal, [need], Grants.compile([launcher], exports)) is None) == may

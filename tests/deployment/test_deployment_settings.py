@@ -148,6 +148,20 @@ def test_a_server_does_not_start_with(outcomes: dict[str, tuple[int, str, str, s
     check(*outcomes[name])
 
 
+@pytest.mark.parametrize(
+    ("named", "endpoint"),
+    [
+        ({}, "127.0.0.1:7000"),
+        ({"host": "::1"}, "[::1]:7000"),
+        ({"http_url": "https://airspace.example"}, "airspace.example:7000"),
+        ({"http_url": "https://airspace.example:8443/base/"}, "airspace.example:7000"),
+        ({"http_url": "https://[2001:db8::1]:8443"}, "[2001:db8::1]:7000"),
+    ],
+)
+def test_tasks_call_back_at_the_host_that_clients_are_told(named: dict[str, str], endpoint: str, tmp_path: Path):
+    assert Settings(data=tmp_path, grpc_port=7000, **named).grpc_endpoint == endpoint
+
+
 def test_domains_are_said_with_commas_and_a_database_without_a_driver(monkeypatch, tmp_path: Path):
     monkeypatch.setenv("AIRSPACE_DOMAINS", "dev, prod")
     monkeypatch.setenv("AIRSPACE_DATABASE_URL", "postgresql://u:s3cret@127.0.0.1/db")

@@ -1,12 +1,14 @@
 """TLS by two files: every listener speaks it, the client files know it, and nothing is said in plain text."""
 
 import ssl
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import httpx
 import pytest
-from deployment_processes import Deployment, Ended, Wire
+from deployment_processes import BIN, Deployment, Ended, Wire, environment
 from deployment_tls import certificate
 
 from airspace.execution.v1 import execution_service_pb2 as pb
@@ -48,6 +50,48 @@ def test_every_listener_speaks_tls_and_the_forwarded_call_does_too(encrypted: De
             wire.call(LIST, request, pb.ListExecutionsResponse)
     with httpx.Client(trust_env=False, verify=context) as client:
         assert client.get(f"{encrypted.http}/healthz").text == "ok"
+
+
+ASKING = """
+from flytekit import task, workflow
+from flytekit.configuration import Config
+from flytekit.remote import FlyteRemote
+
+
+@task
+def seen() -> str:
+    projects, _ = FlyteRemote(Config.auto()).client.list_projects_paginated(limit=10)
+    return ",".join(project.id for project in projects)
+
+
+@workflow
+def asking() -> str:
+    return seen()
+"""
+
+
+def test_pyflyte_speaks_tls_and_so_does_a_task_that_calls_back(encrypted: Deployment, tmp_path: Path):
+    client_file = str(encrypted.data / "clients" / "admin.yaml")
+    with AirspaceClient.from_config(client_file) as client:
+        for project in ("asking", "unasked"):
+            client.projects.create(project)
+    (tmp_path / "asking.py").write_text(ASKING)
+    command = ["run", "--remote", "-p", "asking", "-d", "development", "--wait", "--poll-interval", "1"]
+    encrypted.start("worker")
+    ran = subprocess.run(
+        [BIN / "pyflyte", "--config", client_file, *command, "asking.py", "asking"],
+        cwd=tmp_path,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert encrypted.stop("worker") == 0
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    with AirspaceClient.from_config(client_file) as client:
+        (execution,) = client.executions.list("asking", "development")
+        assert client.executions.handle("asking", "development", execution.name).outputs() == {"o0": "asking"}
 
 
 def test_who_speaks_plain_text_or_trusts_another_authority_is_not_served(encrypted: Deployment):

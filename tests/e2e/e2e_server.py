@@ -42,6 +42,10 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+SLOTS = str(max(2, os.cpu_count() or 1))
+"""A task that waits for what it launched needs a second slot, on a machine of one core too."""
+
+
 class Server:
     """A server process on a data folder."""
 
@@ -56,7 +60,7 @@ class Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [BIN / "airspace", "serve", "--data", self.data, *self._flags],
-                env=clean_environment(),
+                env=clean_environment(AIRSPACE_SLOTS=SLOTS),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

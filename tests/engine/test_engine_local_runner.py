@@ -15,6 +15,7 @@ from flyteidl.core import errors_pb2, literals_pb2
 
 from airspace_server.core.execution import ErrorKind
 from airspace_server.core.scope import ExecutionId
+from airspace_server.engine.callback import Callback
 from airspace_server.engine.outcome import Failed, Lost, Succeeded
 from airspace_server.engine.runners import result
 from airspace_server.engine.runners.base import AttemptSpec, RefusedError
@@ -126,6 +127,26 @@ def test_the_environment_is_the_tasks_own_and_nothing_of_the_servers(run, tmp_pa
         "SEEN": str(seen),
         "LOG": env["LOG"],
     }
+
+
+def test_what_a_task_calls_back_with_is_for_this_user_alone_and_gone_when_it_ends(tmp_path, programs, attempt):
+    callback = Callback(lambda execution: f"token of {execution}", "127.0.0.1:7000", tmp_path / "ca.pem")
+    runner = LocalRunner(tmp_path / "called", programs, callback)
+    started = Started(runner, attempt(FLYTECTL_CONFIG="/elsewhere"))
+    config = Path(psutil.Process(started.pid).environ()["FLYTECTL_CONFIG"])
+    admin = json.loads(config.read_text())["admin"]
+    command, token = admin.pop("command"), started.folder / "token"
+    assert admin == {
+        "endpoint": "dns:///127.0.0.1:7000",
+        "insecure": False,
+        "authType": "ExternalCommand",
+        "caCertFilePath": str(tmp_path / "ca.pem"),
+    }
+    assert subprocess.run(command, capture_output=True, check=True).stdout == f"token of {SCOPE}/e1".encode()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (config, token)} == {0o600}
+    assert isinstance(started.release().outcome(), Succeeded)
+    assert not config.exists()
+    assert not token.exists()
 
 
 def test_the_executions_variables_go_before_the_tasks(runner, attempt, tmp_path):

@@ -1,7 +1,10 @@
 """Executions through Flyte's front door: what pyflyte, FlyteRemote and flytectl rely on."""
 
+from dataclasses import replace
+
 import pytest
 from execution_rows import launch, move, names, node
+from execution_rows import request as native
 from flyte_samples import chain, double, fan, outer
 from flyteidl.admin import common_pb2, event_pb2, execution_pb2, node_execution_pb2, project_pb2, task_execution_pb2
 from flyteidl.core import execution_pb2 as core
@@ -25,11 +28,14 @@ from wing_doors import (
     violated,
 )
 
+from airspace_server.access.call import Call
+from airspace_server.access.identity import Principal
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.execution import ENDED_EXECUTION, ExecutionPhase, NodePhase
 from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.execution.flyte import scope_of_flyte_url
+from airspace_server.execution.launch import MAX_NESTING
 
 ONE = Struct()
 ONE.update({"x": 1})
@@ -87,6 +93,30 @@ def refused(act) -> ApiError:
 
 
 # --- creating
+
+
+def test_what_an_execution_launches_is_its_launchers_and_only_so_deep(doors: Doors, plan: EntityId):
+    above = run(doors, create(plan))
+    for nesting in range(1, MAX_NESTING + 1):
+        child = doors.flyte.CreateExecution(create(plan), called_by(above)).id
+        below = ExecutionId(above.scope, child.name)
+        metadata = get(doors, below).spec.metadata
+        assert (metadata.principal, metadata.nesting) == ("user:ann", nesting)
+        assert metadata.parent_node_execution.execution_id == wire(above)
+        above = below
+    for act in (
+        lambda: doors.flyte.CreateExecution(create(plan), called_by(above)),
+        lambda: doors.flyte.RelaunchExecution(execution_pb2.ExecutionRelaunchRequest(id=wire(above)), called_by(above)),
+        lambda: doors.executions.LaunchExecution(native(plan, inputs=ONE), called_by(above)),
+    ):
+        assert refused(act).reason is Reason.NESTING_TOO_DEEP
+    again = doors.flyte.RelaunchExecution(execution_pb2.ExecutionRelaunchRequest(id=wire(above)), call("user:bob")).id
+    metadata = get(doors, ExecutionId(above.scope, again.name)).spec.metadata
+    assert (metadata.principal, metadata.nesting) == ("user:bob", 0)  # a person's is nobody's child
+
+
+def called_by(execution: ExecutionId) -> Call:
+    return replace(call(), principal=Principal.of_execution(execution, "user:ann"))
 
 
 def test_a_created_execution_is_the_callers_whatever_the_request_says(doors: Doors, plan: EntityId):

@@ -28,6 +28,7 @@ from airspace_server.access.policy import PolicyStore
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import ApiError, Reason
+from airspace_server.core.scope import ExecutionId
 
 MAX_TOKEN: Final = 16 * 1024
 """Longest token, in bytes."""
@@ -255,14 +256,22 @@ class _Keys:
 class Authenticator:
     """Turns the authorization header of a call into its principal. Safe to share between threads.
 
-    `clock` tells the time, aware of its zone. Raises ValueError without issuers and for two of the same URL.
+    `launcher_of` names the member who launched an execution while that runs, None once it does not. `clock` tells the
+    time, aware of its zone. Raises ValueError without issuers and for two of the same URL.
     """
 
-    def __init__(self, issuers: Sequence[TrustedIssuer], policy: PolicyStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        issuers: Sequence[TrustedIssuer],
+        policy: PolicyStore,
+        launcher_of: Callable[[ExecutionId], str | None],
+        clock: Clock,
+    ) -> None:
         self._issuers = {issuer.issuer_url: issuer for issuer in issuers}
         if not issuers or len(self._issuers) != len(issuers):
             raise ValueError("an authenticator needs issuers, each of another URL")
         self._policy = policy
+        self._launcher_of = launcher_of
         self._clock = clock
         self._verified = _VerifiedTokens()
 
@@ -270,7 +279,8 @@ class Authenticator:
         """Return who calls.
 
         Raises TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, ACCOUNT_DISABLED, and UNAVAILABLE when an issuer's keys or
-        the policy, which knows the service accounts, cannot be had.
+        the policy, which knows the service accounts, cannot be had; for an execution's token also what the database
+        raises.
         """
         if not authorization_header:
             raise ApiError(Reason.TOKEN_MISSING, "this call needs a bearer token")
@@ -293,7 +303,19 @@ class Authenticator:
                 raise ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
             if generation != identity.generation:  # it was given out for a secret that was replaced
                 raise _invalid()
+        if identity.principal.execution is not None:
+            return self._delegated(identity.principal.execution)
         return identity.principal
+
+    def _delegated(self, execution: ExecutionId) -> Principal:
+        """Return the principal of an execution, which has a launcher only while it runs and that one may still act."""
+        launcher = self._launcher_of(execution)
+        if launcher is None:
+            raise _invalid()
+        kind, _, name = launcher.partition(":")
+        if kind == SERVICE_ACCOUNT and name not in self._policy.snapshot().service_accounts:
+            raise ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
+        return Principal.of_execution(execution, launcher)
 
     def _verify(self, token: str, now: float) -> Identity:
         if not _COMPACT.fullmatch(token):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airspace_server.access.identity import Principal
-from airspace_server.core.permissions import Permission
+from airspace_server.core.permissions import DELEGATED, Permission
 from airspace_server.core.scope import ANY, EntityKind, Scope, ScopePattern
 
 
@@ -71,6 +71,8 @@ class Grants:
 
 def holds(principal: Principal, need: Need, grants: Grants) -> bool:
     """Tell whether the principal holds what is needed. Nothing known about a member means no."""
+    if principal.execution is not None:
+        return _holds_delegated(principal, principal.execution.scope, need, grants)
     permission, target, some = need.permission, need.target, need.reach is Reach.SOME
     covering = ((target.project, target.domain), (target.project, ANY), (ANY, target.domain), (ANY, ANY))
     for member in (principal.member, *principal.groups):
@@ -85,6 +87,21 @@ def holds(principal: Principal, need: Need, grants: Grants) -> bool:
             if pattern in patterns and permission in patterns[pattern]:
                 return True
     return False
+
+
+def _holds_delegated(principal: Principal, scope: Scope, need: Need, grants: Grants) -> bool:
+    """Tell whether an execution holds what is needed: in its own scope alone, and only what its launcher holds there.
+
+    A need in several scopes of which some are enough is one in its own, if that is among them.
+    """
+    here = ScopePattern(scope.project, scope.domain)
+    within = _meet(need.target, (scope.project, scope.domain)) if need.reach is Reach.SOME else need.target == here
+    return (
+        within
+        and need.permission in DELEGATED
+        and principal.launcher != ""
+        and holds(Principal(principal.launcher), Need(need.permission, here), grants)
+    )
 
 
 def first_missing(principal: Principal, needs: Sequence[Need], grants: Grants) -> Need | None:
@@ -137,6 +154,11 @@ class Visible:
 
 def visible(principal: Principal, permission: Permission, grants: Grants) -> Visible:
     """Find where the principal holds a permission."""
+    if principal.execution is not None:
+        scope = principal.execution.scope
+        here = (scope.project, scope.domain)
+        held = _holds_delegated(principal, scope, Need(permission, ScopePattern(*here)), grants)
+        return Visible(frozenset({here} if held else ()))
     return Visible(
         frozenset(
             pattern

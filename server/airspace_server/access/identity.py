@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from airspace_server.core.scope import ExecutionId
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -11,12 +13,27 @@ class Principal:
     `member` is how bindings name it ("user:ID" or "service-account:ID"); `groups` are the members ("group:ID") that its
     token says it belongs to. `name` and `email` are for people and never decide
     anything.
+
+    The code of a task calls as its `execution`, which no binding can name. It has no rights of its own but some of its
+    `launcher`, the member who launched it: see decide.py.
     """
 
     member: str
     groups: frozenset[str] = frozenset()
     name: str = ""
     email: str = ""
+    execution: ExecutionId | None = None
+    launcher: str = ""
+
+    @classmethod
+    def of_execution(cls, execution: ExecutionId, launcher: str = "") -> "Principal":
+        """Make the principal of an execution; without a launcher it may do nothing."""
+        return cls(f"{EXECUTION}:{execution}", execution=execution, launcher=launcher)
+
+    @property
+    def origin(self) -> str:
+        """Whose rights the calls of this principal stand on: its own member, or its execution's launcher."""
+        return self.member if self.execution is None else self.launcher
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -24,5 +41,7 @@ class Principal:
         return (self.member, *sorted(self.groups))
 
 
+EXECUTION: Final = "execution"
+"""What stands before the colon of an execution's name as a principal. It is not a kind of member."""
 ANONYMOUS: Final = Principal("anonymous:")
 """The caller of a public RPC. No binding can name it: "anonymous" is not a kind of member."""

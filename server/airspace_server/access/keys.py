@@ -28,12 +28,12 @@ class KeyFileError(RuntimeError):
     """A file of secrets cannot be trusted or read. Its message is for the operator and names the file."""
 
 
-def signing_key(folder: Path) -> ECKey:
-    """Return the private key of the built-in issuer, made when `folder` has none. Its `kid` is its thumbprint.
+def signing_key(folder: Path, name: str = "signing-key") -> ECKey:
+    """Return a private key to sign tokens with, made when `folder` has none of the name. Its `kid` is its thumbprint.
 
     Raises KeyFileError.
     """
-    path = folder / "signing-key.json"
+    path = folder / f"{name}.json"
     content = _kept(path, lambda: json.dumps(_new_key().as_dict(private=True)).encode())
     try:
         key = ECKey.import_key(json.loads(content))

@@ -81,7 +81,8 @@ class Usage:
         """Count a call, let in or not. Never waits for the database, never fails."""
         with self._lock:
             for need in needs:
-                kind = (principal.member, principal.groups, method, need)
+                # What an execution's code asks for is asked for on the rights of its launcher.
+                kind = (principal.origin, principal.groups, method, need)
                 if kind in self._counts:
                     self._counts[kind] += 1
                 elif not _is_place(need.target):

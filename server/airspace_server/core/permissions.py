@@ -54,6 +54,21 @@ _OPERATE: Final = _VIEW | {
     Permission.EXECUTION_SIGNAL,
 }
 
+DELEGATED: Final = frozenset(
+    {
+        Permission.PROJECT_VIEW,
+        Permission.REGISTRY_VIEW,
+        Permission.EXECUTION_VIEW,
+        Permission.EXECUTION_LAUNCH,
+        Permission.EXECUTION_TERMINATE,
+        Permission.EXECUTION_SIGNAL,
+        Permission.ARTIFACT_READ,
+        Permission.ARTIFACT_WRITE,
+    }
+)
+"""Of what its launcher may do, what the code of an execution's tasks may do. What changes what others run, or who may
+do what, is for people and their services."""
+
 ADMIN: Final = "admin"
 """The role that may do everything; at */* it makes an administrator of the server."""
 

@@ -163,12 +163,13 @@ class ExecutionFlyte:
         launch = Launch(
             scope,
             TaskRef(target.name, target.version) if is_task else LaunchPlanRef(target.name, target.version),
-            call.principal.member,
+            call.principal.origin,
             name=request.name,
             # flytekit sends `inputs`; `spec.inputs` is what older clients send.
             inputs=request.inputs if request.inputs.literals else request.spec.inputs,
             labels=dict(request.spec.labels.values),
             spec=request.spec,
+            parent=call.principal.execution,
         )
         return _created(self._launcher.launch(launch))
 
@@ -212,13 +213,14 @@ class ExecutionFlyte:
         launch = Launch(
             source.id.scope,
             target,
-            call.principal.member,
+            call.principal.origin,
             name=request.name,
             inputs=literals_pb2.LiteralMap.FromString(self._executions.data(source.id).given),
             labels=source.labels,
             spec=spec,
             mode=mode,
             source=source.id.name,
+            parent=call.principal.execution,
         )
         return _created(self._launcher.launch(launch))
 

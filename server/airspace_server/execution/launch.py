@@ -46,10 +46,13 @@ _SUCCEEDED: Final = (
     .where(scoped(_NODES), _NODES.c.execution == bindparam("source"), _NODES.c.phase == NodePhase.SUCCEEDED.value)
     .order_by(_NODES.c.position)
 )
+_SPEC: Final = select(_EXECUTIONS.c.spec).where(scoped(_EXECUTIONS), _EXECUTIONS.c.name == bindparam("own_name"))
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # no vowels, so that no name is a word
 _NAME_LENGTH: Final = 19
 MAX_SPEC: Final = 64 * 1024
 """Most bytes that the rest of a launch may have, annotations above all: lists show it."""
+MAX_NESTING: Final = 16
+"""How deep executions may launch one another: code that launches itself must come to an end."""
 MAX_INPUTS: Final = 2 * 1024 * 1024
 """Most bytes that the inputs of an execution may have: they are stored with it."""
 
@@ -77,6 +80,7 @@ class Launch:
     `inputs` are literals, or JSON values that are brought to the types of the launch plan. `spec` carries what Flyte's
     clients say beside them; principal, mode and the launched id in it are set here, whatever the client sent. `source`
     names the execution of the same scope that this one repeats; with the mode RECOVERED its succeeded nodes are kept.
+    `parent` is the execution whose code launches this one, on behalf of the same `principal`.
     """
 
     scope: Scope
@@ -88,6 +92,7 @@ class Launch:
     spec: execution_pb2.ExecutionSpec | None = None
     mode: execution_pb2.ExecutionMetadata.ExecutionMode = execution_pb2.ExecutionMetadata.MANUAL
     source: str = ""
+    parent: ExecutionId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,8 @@ class Launcher:
     def prepare(self, launch: Launch) -> Prepared:
         """Resolve, check and merge everything that a launch needs; write nothing.
 
-        Raises NOT_FOUND, NO_ACTIVE_VERSION, NOT_RUNNABLE, RUN_AS_FORBIDDEN, INPUT_INVALID, INVALID_FIELD and TOO_LARGE.
+        Raises NOT_FOUND, NO_ACTIVE_VERSION, NOT_RUNNABLE, RUN_AS_FORBIDDEN, INPUT_INVALID, INVALID_FIELD, TOO_LARGE and
+        NESTING_TOO_DEEP.
         """
         with self._database.read(launch.scope) as tx:
             if isinstance(launch.target, TaskRef):
@@ -193,6 +199,7 @@ class Launcher:
         inputs = merge_inputs(plan.closure.expected_inputs, plan.spec.fixed_inputs, given)
         labels = {**plan.spec.labels.values, **launch.labels}
         return self._prepared(
+            tx,
             launch,
             identifier(id_, identifier_pb2.LAUNCH_PLAN),
             given,
@@ -219,6 +226,7 @@ class Launcher:
         given = _given(launch.inputs, expected, fixed)
         inputs = merge_inputs(expected, fixed, given)
         return self._prepared(
+            tx,
             launch,
             identifier(id_, identifier_pb2.TASK),
             given,
@@ -244,8 +252,28 @@ class Launcher:
             k8s_service_account=settings.default_service_account, iam_role=settings.default_iam_role
         )
 
+    def _nesting(self, tx: Transaction, launch: Launch) -> int:
+        """Return how many executions launched one another until this one, 0 for one that nobody's code launches.
+
+        Raises NESTING_TOO_DEEP.
+        """
+        if launch.parent is None:
+            return 0
+        if launch.parent.scope != launch.scope:
+            raise RuntimeError(f"{launch.parent} was let launch in {launch.scope}")
+        parent = tx.execute(_SPEC, own_name=launch.parent.name).scalar_one()
+        nesting = execution_pb2.ExecutionSpec.FromString(parent).metadata.nesting + 1
+        if nesting > MAX_NESTING:
+            raise ApiError(
+                Reason.NESTING_TOO_DEEP,
+                f"executions launch one another at most {MAX_NESTING} deep",
+                {"limit": str(MAX_NESTING)},
+            )
+        return nesting
+
     def _prepared(
         self,
+        tx: Transaction,
         launch: Launch,
         launched: identifier_pb2.Identifier,
         given: literals_pb2.LiteralMap,
@@ -261,7 +289,7 @@ class Launcher:
         if problem:
             raise invalid_field("labels", problem)
         require_own_labels(labels, "labels")
-        spec = _spec(launch, launched, labels, envs, run_as).SerializeToString()
+        spec = _spec(launch, launched, labels, envs, run_as, self._nesting(tx, launch)).SerializeToString()
         if len(spec) > MAX_SPEC:
             raise ApiError(
                 Reason.TOO_LARGE, f"the spec has more than {MAX_SPEC} bytes", {"limit": str(MAX_SPEC)}, "spec"
@@ -335,6 +363,7 @@ def _spec(
     labels: Mapping[str, str],
     envs: common_pb2.Envs,
     run_as: security_pb2.Identity,
+    nesting: int,
 ) -> execution_pb2.ExecutionSpec:
     """Build the stored spec: what the client said, less what only the server may say. `envs` are the launch plan's."""
     spec = execution_pb2.ExecutionSpec()
@@ -345,7 +374,12 @@ def _spec(
         spec.envs.CopyFrom(envs)
     spec.launch_plan.CopyFrom(launched)
     # Parent, reference and artifact ids in here name other scopes: none of a client's metadata is kept.
-    spec.metadata.CopyFrom(execution_pb2.ExecutionMetadata(mode=launch.mode, principal=launch.principal))
+    about = execution_pb2.ExecutionMetadata(mode=launch.mode, principal=launch.principal, nesting=nesting)
+    spec.metadata.CopyFrom(about)
+    if launch.parent is not None:
+        spec.metadata.parent_node_execution.execution_id.project = launch.parent.scope.project
+        spec.metadata.parent_node_execution.execution_id.domain = launch.parent.scope.domain
+        spec.metadata.parent_node_execution.execution_id.name = launch.parent.name
     if launch.source:
         spec.metadata.reference_execution.project = launch.scope.project
         spec.metadata.reference_execution.domain = launch.scope.domain

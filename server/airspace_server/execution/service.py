@@ -79,10 +79,11 @@ class ExecutionService:
             Launch(
                 scope_of(request.scope),
                 LaunchPlanRef(request.launch_plan, request.version),
-                call.principal.member,
+                call.principal.origin,
                 name=request.name,
                 inputs=_inputs(request),
                 labels=dict(request.labels),
+                parent=call.principal.execution,
             )
         )
 

@@ -29,6 +29,7 @@ NODE_LIGHT: Final = tuple(column for column in NODES.c if column.name not in ("i
 _NAMED: Final = (scoped(EXECUTIONS), EXECUTIONS.c.name == bindparam("own_name"))
 _ONE: Final = select(*LIGHT).where(*_NAMED)
 _LOCKED: Final = _ONE.with_for_update()
+_LAUNCHER: Final = select(EXECUTIONS.c.principal).where(*_NAMED, EXECUTIONS.c.phase == ExecutionPhase.RUNNING)
 _DATA: Final = select(EXECUTIONS.c.inputs, EXECUTIONS.c.user_inputs, EXECUTIONS.c.outputs).where(*_NAMED)
 _ABORT: Final = (
     EXECUTIONS.update()
@@ -146,6 +147,11 @@ class Executions:
     def get(self, execution: ExecutionId) -> Execution:
         """Return an execution. Raises NOT_FOUND."""
         return _found(execution, self._database.find(execution.scope, _ONE, own_name=execution.name))
+
+    def launcher_of_running(self, execution: ExecutionId) -> str | None:
+        """Return the member who launched an execution, None when it does not run, or is not there."""
+        row = self._database.find(execution.scope, _LAUNCHER, own_name=execution.name)
+        return None if row is None else str(row.principal)
 
     def read(self, tx: Transaction, execution: ExecutionId) -> Execution:
         """Return an execution, inside a transaction. Raises NOT_FOUND."""

@@ -115,7 +115,8 @@ class Exchange:
     def actor(self) -> Actor:
         """Say on whose behalf the handler works."""
         permission = self.needs[0].permission.value if self.needs else ""
-        return Actor(self.principal.member, self.method.path, permission, self.request_id)
+        origin = "" if self.principal.execution is None else self.principal.launcher
+        return Actor(self.principal.member, self.method.path, permission, self.request_id, origin)
 
     def refusal(self, problem: ApiError) -> Refusal:
         """Say what was refused, for the audit."""

@@ -35,6 +35,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_NOT_RUNNABLE: _ClassVar[ErrorReason]
     ERROR_REASON_LAST_ADMIN: _ClassVar[ErrorReason]
     ERROR_REASON_EXPORT_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_NESTING_TOO_DEEP: _ClassVar[ErrorReason]
     ERROR_REASON_ETAG_MISMATCH: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_MANY_STREAMS: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_LARGE: _ClassVar[ErrorReason]
@@ -70,6 +71,7 @@ ERROR_REASON_IN_USE: ErrorReason
 ERROR_REASON_NOT_RUNNABLE: ErrorReason
 ERROR_REASON_LAST_ADMIN: ErrorReason
 ERROR_REASON_EXPORT_MISSING: ErrorReason
+ERROR_REASON_NESTING_TOO_DEEP: ErrorReason
 ERROR_REASON_ETAG_MISMATCH: ErrorReason
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason
 ERROR_REASON_TOO_LARGE: ErrorReason

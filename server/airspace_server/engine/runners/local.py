@@ -6,6 +6,7 @@ An attempt's folder is WORK/project/domain/execution/node/NUMBER-MARK, for this 
     out/        outputs.pb or error.pb, and deck.html
     code/       where the task runs and its code is unpacked; removed at its end
     tmp/        its HOME and TMPDIR; removed at its end
+    token, flyte.yaml   how it calls the server back (callback.py); removed at its end
     stdout, stderr
     done        the exit code; written when nothing of the attempt runs any more (launcher.py)
 
@@ -33,6 +34,7 @@ from typing import Final
 import psutil
 
 from airspace_server.core.execution import ErrorKind, ExecutionError
+from airspace_server.engine.callback import CONFIG, TOKEN, Callback
 from airspace_server.engine.outcome import Failed, Lost, Outcome
 from airspace_server.engine.runners import launcher, result
 from airspace_server.engine.runners.base import AttemptSpec, Prepared, RefusedError
@@ -66,13 +68,17 @@ class LocalRunner:
     """A Runner on this machine. `work` is the folder of the attempts, made if it is missing.
 
     `programs` is the folder of flytekit's commands, by default that of the Python that runs this. Handles mean nothing
-    elsewhere: all workers of a database that use this runner are on one machine.
+    elsewhere: all workers of a database that use this runner are on one machine. Without a `callback` tasks do not
+    learn how to call the server.
     """
 
-    def __init__(self, work: Path, programs: Path = Path(sys.executable).parent) -> None:
+    def __init__(
+        self, work: Path, programs: Path = Path(sys.executable).parent, callback: Callback | None = None
+    ) -> None:
         work.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._work = work
         self._programs = programs
+        self._callback = callback
         self._attempts: dict[str, _Attempt] = {}
 
     def prepare(self, attempt: AttemptSpec) -> Prepared:
@@ -145,11 +151,14 @@ class LocalRunner:
             "prevcheckpointprefix": previous if previous and Path(previous).is_dir() else "",
         }
         command = command_line(attempt.task.container, values, attempt.inputs, programs=self._programs, code=code)
+        variables = environment(attempt, mark=mark, home=tmp, programs=self._programs)
+        if self._callback is not None:
+            variables.update(self._callback.prepare(attempt.execution, folder))
         with (folder / "stdout").open("xb") as stdout, (folder / "stderr").open("xb") as stderr:
             return subprocess.Popen(  # noqa: S603 -- running registered code is what this is for
                 [sys.executable, "-I", "-S", launcher.__file__, str(folder), *command],
                 cwd=code,
-                env=environment(attempt, mark=mark, home=tmp, programs=self._programs),
+                env=variables,
                 stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,
@@ -216,6 +225,8 @@ def _finish(handle: _Handle) -> Outcome | None:
         outcome = result.outcome(lambda name: _read(out / name), int(code), _tail(handle.folder / "stderr"))
     for name in ("code", "tmp"):
         shutil.rmtree(handle.folder / name, ignore_errors=True)
+    for name in (TOKEN, CONFIG):
+        (handle.folder / name).unlink(missing_ok=True)
     return outcome
 
 

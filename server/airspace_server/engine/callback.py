@@ -1,0 +1,42 @@
+"""How the code of a task reaches this server: as its execution, with a token and a configuration of its own."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from airspace_server.core.scope import ExecutionId
+
+CONFIG: Final = "flyte.yaml"
+"""The file in an attempt's folder that Flyte's clients are told to read."""
+TOKEN: Final = "token"  # noqa: S105 -- a file's name
+"""The file in an attempt's folder that holds its execution's token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What an attempt is given: `token` signs one, `endpoint` is the admin listener's host and port.
+
+    `roots` is the PEM file of the authorities to trust, None where the listener speaks plain text.
+    """
+
+    token: Callable[[ExecutionId], str]
+    endpoint: str
+    roots: Path | None
+
+    def prepare(self, execution: ExecutionId, folder: Path) -> Mapping[str, str]:
+        """Write token and configuration into an attempt's folder; return the variables by which clients find them."""
+        token, config = folder / TOKEN, folder / CONFIG
+        # ExternalCommand is the one way in which each of Flyte's clients takes a token that exists already.
+        admin = {
+            "endpoint": f"dns:///{self.endpoint}",
+            "insecure": self.roots is None,
+            "authType": "ExternalCommand",
+            "command": ["/bin/cat", str(token)],
+            **({} if self.roots is None else {"caCertFilePath": str(self.roots)}),
+        }
+        for path, content in ((token, self.token(execution)), (config, json.dumps({"admin": admin}))):
+            path.touch(0o600)
+            path.write_text(content)
+        return {"FLYTECTL_CONFIG": str(config), "AIRSPACE_CONFIG": str(config)}
