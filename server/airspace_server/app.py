@@ -3,7 +3,6 @@
 What processes there are, and how they start and stop, is in processes.py.
 """
 
-import ssl
 from typing import Final
 
 from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
@@ -19,6 +18,7 @@ from airspace.project.v1 import project_service_pb2
 from airspace.reference.v1 import reference_service_pb2
 from airspace.registry.v1 import registry_service_pb2
 from airspace.settings.v1 import settings_service_pb2
+from airspace_server import certificates
 from airspace_server.access import http as token_http
 from airspace_server.access import keys
 from airspace_server.access.authenticate import Authenticator, BuiltInIssuer, OidcIssuer, TrustedIssuer
@@ -227,11 +227,4 @@ def _oidc(settings: Settings) -> OidcIssuer:
 def _tls(settings: Settings) -> Tls | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
-    try:  # grpc would serve nothing and say nothing of why
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except ssl.SSLError:
-        raise SettingsError("tls_certificate and tls_key do not hold a certificate and its own key, in PEM") from None
-    except OSError as error:
-        files = f"{settings.tls_certificate} and {settings.tls_key}"
-        raise SettingsError(f"{files} cannot be read: {error.strerror}") from None
-    return Tls(settings.tls_certificate.read_bytes(), settings.tls_key.read_bytes())
+    return Tls(*certificates.identity(settings.tls_certificate, settings.tls_key))

@@ -20,6 +20,7 @@ from typing import IO, Final
 import uvicorn
 from starlette.applications import Starlette
 
+from airspace_server import certificates
 from airspace_server.access import keys, seed
 from airspace_server.access.executions import KEY as EXECUTION_KEY
 from airspace_server.access.executions import ExecutionIssuer
@@ -31,7 +32,7 @@ from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.worker import Worker
 from airspace_server.rpc.forward import Forwarder, channel
 from airspace_server.rpc.server import Handlers, Listener, handlers
-from airspace_server.settings import Settings, SettingsError, StartError
+from airspace_server.settings import Settings, SettingsError, StartError, is_loopback
 from airspace_server.storage.database import Database
 from airspace_server.storage.migrate import migrate, wait_until_migrated
 
@@ -67,9 +68,11 @@ def serve_admin(settings: Settings) -> None:
     """Run the admin server alone; it forwards what belongs to the execution server."""
     _require_apart(settings)
     target = settings.execution_target or settings.address(settings.execution_port)
-    roots = settings.tls_roots.read_bytes() if settings.tls_roots else None
-    if settings.tls_certificate and roots is None:
+    if settings.tls_certificate and settings.tls_roots is None:
         raise SettingsError("the admin process needs tls_roots to call the execution listener over TLS")
+    if settings.tls_roots is None and not is_loopback(target.rpartition(":")[0]):
+        raise SettingsError(f"calling {target} needs TLS, and so tls_roots: callers' tokens go there")
+    roots = None if settings.tls_roots is None else certificates.authorities(settings.tls_roots)
     with (
         _stopping() as stop,
         _alone(settings),
@@ -125,8 +128,10 @@ def _callback(settings: Settings) -> Callback:
     """Say how tasks call back: with tokens that the servers of these settings accept, to where people's clients go."""
     key = keys.signing_key(settings.data / "keys", EXECUTION_KEY)
     issuer = ExecutionIssuer(key, settings.url(settings.http_port), settings.audience, clock.now)
-    roots = settings.trusted
-    return Callback(issuer.token, settings.grpc_endpoint, None if roots is None else roots.absolute())
+    # Development's certificate is its own authority; others' are whom the operator names, or the machine knows.
+    roots = settings.trusted if settings.mode == "development" else settings.tls_roots
+    encrypted = settings.tls_certificate is not None
+    return Callback(issuer.token, settings.grpc_endpoint, encrypted, None if roots is None else roots.absolute())
 
 
 # --- what they share

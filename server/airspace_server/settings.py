@@ -27,6 +27,16 @@ class StartError(RuntimeError):
     """Something that a process needs is not there or does not come up. For the operator."""
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, with or without the brackets of IPv6, is this machine and no name that others answer for."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
+
+
 class Settings(BaseSettings):
     """The settings of every process of one server: they read the same ones and share the data folder."""
 
@@ -136,12 +146,7 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether the listeners can be reached from this machine only."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def issues_tokens(self) -> bool:

@@ -61,6 +61,17 @@ SETTINGS = {
 PROCESSES = {
     "a certificate that is not there": Case("nowhere.pem", {"tls_certificate": "{nowhere}", "tls_key": "{key}"}),
     "the key of another certificate": Case("in PEM", {"tls_certificate": "{cert}", "tls_key": "{other_key}"}),
+    "a certificate that has expired": Case("expired on", {"tls_certificate": "{expired}", "tls_key": "{expired_key}"}),
+    "a certificate of tomorrow": Case("is valid from", {"tls_certificate": "{future}", "tls_key": "{future_key}"}),
+    "a TLS key that others may read": Case(
+        "is open to other users", {"tls_certificate": "{cert}", "tls_key": "{exposed_key}"}
+    ),
+    "an admin process that trusts what is no certificate": Case(
+        "holds no certificates", {"tls_certificate": "{cert}", "tls_key": "{key}", "tls_roots": "{key}"}, (), ("admin",)
+    ),
+    "an admin process that would send tokens in plain text": Case(
+        "needs TLS", {"execution_target": "execution.example:8090"}, (), ("admin",)
+    ),
     "an administrator that is no member": Case(
         "bootstrap_admin", {"mode": "production", "built_in_issuer": "true", "bootstrap_admin": "root"}
     ),
@@ -111,6 +122,11 @@ def outcomes(folder: Path) -> Iterator[dict[str, tuple[int, str, str, str]]]:
     """Every case's exit code, stdout, stderr and what it was to say; some processes run side by side."""
     certificate(folder / "cert.pem", folder / "key.pem")
     certificate(folder / "other.pem", folder / "other-key.pem")
+    certificate(folder / "expired.pem", folder / "expired-key.pem", begins=-3, days=2)
+    certificate(folder / "future.pem", folder / "future-key.pem", begins=1)
+    exposed_key = folder / "exposed-key.pem"
+    exposed_key.write_bytes((folder / "key.pem").read_bytes())
+    exposed_key.chmod(0o640)
     exposed = folder / "exposed" / "keys"
     exposed.mkdir(parents=True)
     (exposed / "page-tokens.key").write_bytes(os.urandom(32))
@@ -122,6 +138,11 @@ def outcomes(folder: Path) -> Iterator[dict[str, tuple[int, str, str, str]]]:
             "cert": folder / "cert.pem",
             "key": folder / "key.pem",
             "other_key": folder / "other-key.pem",
+            "expired": folder / "expired.pem",
+            "expired_key": folder / "expired-key.pem",
+            "future": folder / "future.pem",
+            "future_key": folder / "future-key.pem",
+            "exposed_key": exposed_key,
             "nowhere": folder / "nowhere.pem",
             "exposed": folder / "exposed",
             "used": used.getsockname()[1],

@@ -130,7 +130,7 @@ def test_the_environment_is_the_tasks_own_and_nothing_of_the_servers(run, tmp_pa
 
 
 def test_what_a_task_calls_back_with_is_for_this_user_alone_and_gone_when_it_ends(tmp_path, programs, attempt):
-    callback = Callback(lambda execution: f"token of {execution}", "127.0.0.1:7000", tmp_path / "ca.pem")
+    callback = Callback(lambda execution: f"token of {execution}", "127.0.0.1:7000", True, tmp_path / "ca.pem")
     runner = LocalRunner(tmp_path / "called", programs, callback)
     started = Started(runner, attempt(FLYTECTL_CONFIG="/elsewhere"))
     config = Path(psutil.Process(started.pid).environ()["FLYTECTL_CONFIG"])

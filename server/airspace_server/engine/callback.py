@@ -18,11 +18,13 @@ TOKEN: Final = "token"  # noqa: S105 -- a file's name
 class Callback:
     """What an attempt is given: `token` signs one, `endpoint` is the admin listener's host and port.
 
-    `roots` is the PEM file of the authorities to trust, None where the listener speaks plain text.
+    `encrypted` tells whether that speaks TLS, `roots` is the PEM file of the authorities to trust then, None for those
+    that the machine knows.
     """
 
     token: Callable[[ExecutionId], str]
     endpoint: str
+    encrypted: bool
     roots: Path | None
 
     def prepare(self, execution: ExecutionId, folder: Path) -> Mapping[str, str]:
@@ -31,10 +33,10 @@ class Callback:
         # ExternalCommand is the one way in which each of Flyte's clients takes a token that exists already.
         admin = {
             "endpoint": f"dns:///{self.endpoint}",
-            "insecure": self.roots is None,
+            "insecure": not self.encrypted,
             "authType": "ExternalCommand",
             "command": ["/bin/cat", str(token)],
-            **({} if self.roots is None else {"caCertFilePath": str(self.roots)}),
+            **({} if not self.encrypted or self.roots is None else {"caCertFilePath": str(self.roots)}),
         }
         for path, content in ((token, self.token(execution)), (config, json.dumps({"admin": admin}))):
             path.touch(0o600)

@@ -1,0 +1,55 @@
+"""The PEM files that an operator names, looked at before anything listens: grpc would serve nothing and not say why."""
+
+import ssl
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from airspace_server.settings import SettingsError
+
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def identity(certificate: Path, key: Path) -> tuple[bytes, bytes]:
+    """Return a listener's certificate chain and its private key.
+
+    Raises SettingsError for files that are not such, a certificate that is not valid today, and a key that others than
+    its owner may use.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        if key.stat().st_mode & _OTHERS:
+            raise SettingsError(f"{key} is open to other users; what it holds must be replaced, then chmod 600 it")
+        chain = certificate.read_bytes()
+        private = key.read_bytes()
+    except ssl.SSLError:
+        raise SettingsError("tls_certificate and tls_key do not hold a certificate and its own key, in PEM") from None
+    except OSError as error:
+        raise SettingsError(f"{certificate} and {key} cannot be read: {error.strerror}") from None
+    _require_valid_today(x509.load_pem_x509_certificates(chain)[0], certificate)
+    return chain, private
+
+
+def authorities(path: Path) -> bytes:
+    """Return the certificates of authorities. Raises SettingsError for a file without any, or one not valid today."""
+    try:
+        content = path.read_bytes()
+        found = x509.load_pem_x509_certificates(content)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"{path} holds no certificates in PEM") from None
+    for each in found:
+        _require_valid_today(each, path)
+    return content
+
+
+def _require_valid_today(certificate: x509.Certificate, path: Path) -> None:
+    now = datetime.now(UTC)
+    if now >= certificate.not_valid_after_utc:
+        raise SettingsError(f"the certificate in {path} expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+    if now < certificate.not_valid_before_utc:
+        raise SettingsError(f"the certificate in {path} is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on")
