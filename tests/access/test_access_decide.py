@@ -160,13 +160,13 @@ mixed_grants = st.lists(st.builds(Grant, st.sampled_from(MEMBERS), patterns, st.
 own_scopes = st.builds(Scope, st.sampled_from(PROJECTS), st.sampled_from(DOMAINS))
 
 
-@given(own_scopes, st.sampled_from(MEMBERS), st.sampled_from(MIXED), patterns, st.sampled_from(Reach), mixed_grants)
+@given(own_scopes, principals, st.sampled_from(MIXED), patterns, st.sampled_from(Reach), mixed_grants)
 def test_an_execution_may_what_its_launcher_may_in_its_own_scope_and_nothing_else(
-    own: Scope, launcher: str, permission: Permission, target: ScopePattern, reach: Reach, grants: list[Grant]
+    own: Scope, launcher: Principal, permission: Permission, target: ScopePattern, reach: Reach, grants: list[Grant]
 ):
     principal = Principal.of_execution(ExecutionId(own, "a1"), launcher)
     here, compiled = ScopePattern(own.project, own.domain), Grants.compile(grants)
-    launcher_may = permission in DELEGATED and oracle(Principal(launcher), Need(permission, here), grants)
+    launcher_may = permission in DELEGATED and oracle(launcher, Need(permission, here), grants)
     reached = target.covers(own) if reach is Reach.SOME else target == here
     assert holds(principal, Need(permission, target, reach), compiled) == (launcher_may and reached)
     assert visible(principal, permission, compiled).patterns == ({(own.project, own.domain)} if launcher_may else set())
@@ -183,7 +183,7 @@ def test_an_execution_without_a_launcher_may_nothing_even_if_a_binding_named_it(
 def test_an_execution_reads_what_is_exported_to_its_own_project_alone():
     launcher = Grant("user:ann", ScopePattern(ANY, ANY), frozenset({Permission.REGISTRY_VIEW}))
     need = Need(Permission.REGISTRY_VIEW, ScopePattern("maps", "development"), exported=(EntityKind.TASK, "fit"))
-    principal = Principal.of_execution(ExecutionId(Scope("ads", "development"), "a1"), "user:ann")
+    principal = Principal.of_execution(ExecutionId(Scope("ads", "development"), "a1"), Principal("user:ann"))
     for consumer, may in (("ads", True), ("search", False)):
         exports = [(("maps", "development", EntityKind.TASK, "fit"), consumer)]
         assert (first_missing(principal, [need], Grants.compile([launcher], exports)) is None) == may

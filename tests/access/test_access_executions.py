@@ -11,6 +11,7 @@ from joserfc.jwk import ECKey
 
 from airspace_server.access.authenticate import Authenticator, BuiltInIssuer
 from airspace_server.access.executions import KEY, LIFETIME, TOKEN_TYPE, ExecutionIssuer
+from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import KIND_CLAIM, SERVICE_ACCOUNT, Issuer
 from airspace_server.access.issuer import TOKEN_TYPE as ACCOUNTS_TYPE
 from airspace_server.access.keys import signing_key
@@ -21,6 +22,7 @@ from airspace_server.storage.tables import ServiceAccountRow, table
 
 URL, AUDIENCE = "http://127.0.0.1:8088", "airspace"
 RUN = ExecutionId(Scope("vision", "development"), "a1")
+ANN = Principal("user:ann", frozenset({"group:cv"}))
 ACCOUNTS = table(ServiceAccountRow)
 
 
@@ -32,7 +34,7 @@ class Server:
     executions: ExecutionIssuer
     accounts: Issuer
     ask: Callable[[str], Any]
-    running: dict[ExecutionId, str] = field(default_factory=dict)
+    running: dict[ExecutionId, Principal] = field(default_factory=dict)
 
     def token(self, key: ECKey | None = None, header: dict[str, str] | None = None, **claims: Any) -> str:
         """Make a token as the issuer does, but for what is given."""
@@ -55,7 +57,7 @@ def server(setup, clock, tmp_path: Path) -> Server:
     executions = ExecutionIssuer(key, URL, AUDIENCE, clock)
     accounts = Issuer(setup.database, signing_key(tmp_path), URL, AUDIENCE, clock)
     trusted = [executions, BuiltInIssuer(accounts.key, URL, AUDIENCE)]
-    running: dict[ExecutionId, str] = {}
+    running: dict[ExecutionId, Principal] = {}
     authenticator = Authenticator(trusted, setup.policy, running.get, clock)
     return Server(key, executions, accounts, authenticator.authenticate, running)
 
@@ -63,16 +65,16 @@ def server(setup, clock, tmp_path: Path) -> Server:
 def test_a_token_is_of_one_execution_and_stands_on_its_launcher_while_that_runs(server: Server):
     token = server.executions.token(RUN)
     assert server.refusal(token) is Reason.TOKEN_INVALID  # it does not run yet
-    server.running[RUN] = "user:ann"
+    server.running[RUN] = ANN
     found = server.ask(f"Bearer {token}")
-    assert (found.member, found.execution, found.origin) == ("execution:vision/development/a1", RUN, "user:ann")
-    assert not found.groups
+    assert (found.member, found.execution, found.origin) == ("execution:vision/development/a1", RUN, ANN)
+    assert found.members == (found.member,)  # the groups are the launcher's
     del server.running[RUN]
     assert server.refusal(token) is Reason.TOKEN_INVALID  # and not any more, although the token was seen before
 
 
 def test_a_token_lives_a_day_at_most(server: Server, clock):
-    server.running[RUN] = "user:ann"
+    server.running[RUN] = ANN
     token = server.executions.token(RUN)
     clock.now += LIFETIME - 1
     assert server.ask(f"Bearer {token}")
@@ -82,9 +84,9 @@ def test_a_token_lives_a_day_at_most(server: Server, clock):
 
 def test_a_token_is_worth_nothing_once_the_account_that_launched_is_disabled(server: Server, setup):
     setup.account("ci")
-    server.running[RUN] = "service-account:ci"
+    server.running[RUN] = Principal("service-account:ci")
     token = server.executions.token(RUN)
-    assert server.ask(f"Bearer {token}").launcher == "service-account:ci"
+    assert server.ask(f"Bearer {token}").launcher == Principal("service-account:ci")
     with setup.database.write() as tx:
         count_revision(tx)
         tx.execute(ACCOUNTS.update().where(ACCOUNTS.c.name == "ci").values(disabled=True))
@@ -96,12 +98,12 @@ def test_a_token_is_worth_nothing_once_the_account_that_launched_is_disabled(ser
     "subject", ["", "vision", "vision/development", "vision/development/a1/n0", "Vision/development/a1", "*/*/a1", "//"]
 )
 def test_a_subject_that_is_no_execution_is_nobody(server: Server, subject: str):
-    server.running[RUN] = "user:ann"
+    server.running[RUN] = ANN
     assert server.refusal(server.token(sub=subject)) is Reason.TOKEN_INVALID
 
 
 def test_neither_issuer_signs_for_the_other(server: Server):
-    server.running[RUN] = "user:ann"
+    server.running[RUN] = ANN
     assert server.ask(f"Bearer {server.token()}")
     account = {"sub": "ci", "iss": URL, KIND_CLAIM: SERVICE_ACCOUNT}
     forged = [

@@ -16,6 +16,7 @@ from airspace.audit.v1 import audit_service_pb2 as pb
 from airspace_server.audit import store
 from airspace_server.audit.chain import Kind
 from airspace_server.audit.store import Wanted
+from airspace_server.core.permissions import Permission
 from airspace_server.core.scope import Scope, ScopePattern
 from airspace_server.storage.database import scoped
 from airspace_server.storage.tables import AuditRecordRow, ExecutionRow, table
@@ -167,6 +168,18 @@ def test_every_refusal_is_recorded(audited: Airspace):
     assert [(each.method, each.reason, each.chain) for each in denials if not each.principal] == [
         (paths[0], "TOKEN_MISSING", "*")
     ]
+
+
+def test_a_refusal_names_the_permission_that_was_missing(audited: Airspace):
+    audited.role("admin", "exporter", Permission.EXPORT_MANAGE)
+    audited.account("half", ("exporter", "ours/development"))
+    path = f"{REFERENCES}/CreateExport"
+    with audited.served() as caller:
+        answer = caller("half")(path, request_for(path, OURS, audited))
+        audited.parts.ledger.flush()
+    (denial,) = [each.record for each in records(audited, Kind.DENIAL)]
+    assert f"this needs {denial.permission} in ours/development" == answer.text
+    assert denial.permission != Permission.EXPORT_MANAGE
 
 
 # --- who sees what

@@ -43,6 +43,8 @@ def test_a_task_acts_as_its_execution_and_what_it_launches_is_its_launchers(atta
     assert metadata.parent_node_execution.execution_id.name == attacked["execution"]
     records = admin.airspace("audit", "export", "-p", PROJECT, "-d", "development", "--principal", f"execution:{own}")
     launches = [json.loads(line) for line in records.out.splitlines()]
+    assert {each["origin"] for each in launches} == {"service-account:admin"}  # of what was refused, too
+    assert {each["kind"] for each in launches} == {"MUTATION", "DENIAL"}
     made = next(each for each in launches if each["kind"] == "MUTATION")
     assert (made["origin"], made["changes"][0]["resource"]) == (
         "service-account:admin",

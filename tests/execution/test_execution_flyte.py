@@ -110,13 +110,16 @@ def test_what_an_execution_launches_is_its_launchers_and_only_so_deep(doors: Doo
         lambda: doors.executions.LaunchExecution(native(plan, inputs=ONE), called_by(above)),
     ):
         assert refused(act).reason is Reason.NESTING_TOO_DEEP
+    assert doors.store.launcher_of_running(above) is None  # it is queued
+    move(doors, above, ExecutionPhase.RUNNING)
+    assert doors.store.launcher_of_running(above) == Principal("user:ann", frozenset({"group:cv"}))
     again = doors.flyte.RelaunchExecution(execution_pb2.ExecutionRelaunchRequest(id=wire(above)), call("user:bob")).id
     metadata = get(doors, ExecutionId(above.scope, again.name)).spec.metadata
     assert (metadata.principal, metadata.nesting) == ("user:bob", 0)  # a person's is nobody's child
 
 
 def called_by(execution: ExecutionId) -> Call:
-    return replace(call(), principal=Principal.of_execution(execution, "user:ann"))
+    return replace(call(), principal=Principal.of_execution(execution, Principal("user:ann", frozenset({"group:cv"}))))
 
 
 def test_a_created_execution_is_the_callers_whatever_the_request_says(doors: Doors, plan: EntityId):

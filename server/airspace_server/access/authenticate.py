@@ -256,15 +256,15 @@ class _Keys:
 class Authenticator:
     """Turns the authorization header of a call into its principal. Safe to share between threads.
 
-    `launcher_of` names the member who launched an execution while that runs, None once it does not. `clock` tells the
-    time, aware of its zone. Raises ValueError without issuers and for two of the same URL.
+    `launcher_of` says who launched an execution while that runs, None once it does not. `clock` tells the time, aware
+    of its zone. Raises ValueError without issuers and for two of the same URL.
     """
 
     def __init__(
         self,
         issuers: Sequence[TrustedIssuer],
         policy: PolicyStore,
-        launcher_of: Callable[[ExecutionId], str | None],
+        launcher_of: Callable[[ExecutionId], Principal | None],
         clock: Clock,
     ) -> None:
         self._issuers = {issuer.issuer_url: issuer for issuer in issuers}
@@ -312,7 +312,7 @@ class Authenticator:
         launcher = self._launcher_of(execution)
         if launcher is None:
             raise _invalid()
-        kind, _, name = launcher.partition(":")
+        kind, _, name = launcher.member.partition(":")
         if kind == SERVICE_ACCOUNT and name not in self._policy.snapshot().service_accounts:
             raise ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
         return Principal.of_execution(execution, launcher)

@@ -99,8 +99,8 @@ def _holds_delegated(principal: Principal, scope: Scope, need: Need, grants: Gra
     return (
         within
         and need.permission in DELEGATED
-        and principal.launcher != ""
-        and holds(Principal(principal.launcher), Need(need.permission, here), grants)
+        and principal.launcher is not None
+        and holds(principal.launcher, Need(need.permission, here), grants)
     )
 
 

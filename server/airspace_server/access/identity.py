@@ -15,7 +15,7 @@ class Principal:
     anything.
 
     The code of a task calls as its `execution`, which no binding can name. It has no rights of its own but some of its
-    `launcher`, the member who launched it: see decide.py.
+    `launcher`, who launched it: see decide.py.
     """
 
     member: str
@@ -23,17 +23,17 @@ class Principal:
     name: str = ""
     email: str = ""
     execution: ExecutionId | None = None
-    launcher: str = ""
+    launcher: "Principal | None" = None
 
     @classmethod
-    def of_execution(cls, execution: ExecutionId, launcher: str = "") -> "Principal":
+    def of_execution(cls, execution: ExecutionId, launcher: "Principal | None" = None) -> "Principal":
         """Make the principal of an execution; without a launcher it may do nothing."""
         return cls(f"{EXECUTION}:{execution}", execution=execution, launcher=launcher)
 
     @property
-    def origin(self) -> str:
-        """Whose rights the calls of this principal stand on: its own member, or its execution's launcher."""
-        return self.member if self.execution is None else self.launcher
+    def origin(self) -> "Principal":
+        """On whose rights the calls of this principal stand: its execution's launcher, or itself."""
+        return self.launcher or self
 
     @property
     def members(self) -> tuple[str, ...]:

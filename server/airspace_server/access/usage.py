@@ -79,10 +79,10 @@ class Usage:
 
     def count(self, principal: Principal, method: str, needs: Sequence[Need]) -> None:
         """Count a call, let in or not. Never waits for the database, never fails."""
+        asker = principal.origin  # what an execution's code asks for is asked for on the rights of its launcher
         with self._lock:
             for need in needs:
-                # What an execution's code asks for is asked for on the rights of its launcher.
-                kind = (principal.origin, principal.groups, method, need)
+                kind = (asker.member, asker.groups, method, need)
                 if kind in self._counts:
                     self._counts[kind] += 1
                 elif not _is_place(need.target):

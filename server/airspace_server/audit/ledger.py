@@ -81,6 +81,7 @@ class Refusal:
     project: str
     domain: str
     reason: str
+    origin: str = ""
 
 
 @dataclass(slots=True)
@@ -276,7 +277,7 @@ class Ledger:
         self._append(
             tx,
             chain,
-            Actor(refusal.principal, refusal.method, refusal.permission, counted.request_id),
+            Actor(refusal.principal, refusal.method, refusal.permission, counted.request_id, refusal.origin),
             Kind.DENIAL,
             domain=refusal.domain,
             at=counted.at,

@@ -163,13 +163,12 @@ class ExecutionFlyte:
         launch = Launch(
             scope,
             TaskRef(target.name, target.version) if is_task else LaunchPlanRef(target.name, target.version),
-            call.principal.origin,
+            call.principal,
             name=request.name,
             # flytekit sends `inputs`; `spec.inputs` is what older clients send.
             inputs=request.inputs if request.inputs.literals else request.spec.inputs,
             labels=dict(request.spec.labels.values),
             spec=request.spec,
-            parent=call.principal.execution,
         )
         return _created(self._launcher.launch(launch))
 
@@ -213,14 +212,13 @@ class ExecutionFlyte:
         launch = Launch(
             source.id.scope,
             target,
-            call.principal.origin,
+            call.principal,
             name=request.name,
             inputs=literals_pb2.LiteralMap.FromString(self._executions.data(source.id).given),
             labels=source.labels,
             spec=spec,
             mode=mode,
             source=source.id.name,
-            parent=call.principal.execution,
         )
         return _created(self._launcher.launch(launch))
 

@@ -14,6 +14,7 @@ from flyteidl.admin import common_pb2, execution_pb2
 from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2, security_pb2
 from sqlalchemy import bindparam, select
 
+from airspace_server.access.identity import Principal
 from airspace_server.core import names
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
@@ -80,19 +81,28 @@ class Launch:
     `inputs` are literals, or JSON values that are brought to the types of the launch plan. `spec` carries what Flyte's
     clients say beside them; principal, mode and the launched id in it are set here, whatever the client sent. `source`
     names the execution of the same scope that this one repeats; with the mode RECOVERED its succeeded nodes are kept.
-    `parent` is the execution whose code launches this one, on behalf of the same `principal`.
+    What an execution's code launches is its launcher's, and the execution is its parent.
     """
 
     scope: Scope
     target: LaunchPlanRef | TaskRef
-    principal: str
+    principal: Principal
     name: str = ""
     inputs: literals_pb2.LiteralMap | Mapping[str, object] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     spec: execution_pb2.ExecutionSpec | None = None
     mode: execution_pb2.ExecutionMetadata.ExecutionMode = execution_pb2.ExecutionMetadata.MANUAL
     source: str = ""
-    parent: ExecutionId | None = None
+
+    @property
+    def launcher(self) -> Principal:
+        """Whose the new execution is."""
+        return self.principal.origin
+
+    @property
+    def parent(self) -> ExecutionId | None:
+        """The execution whose code launches it."""
+        return self.principal.execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +318,8 @@ class Launcher:
             "labels": json.dumps(labels, sort_keys=True),
             "inputs": merged,
             "user_inputs": given.SerializeToString(deterministic=True),
-            "principal": launch.principal,
+            "principal": launch.launcher.member,
+            "principal_groups": json.dumps(sorted(launch.launcher.groups)) if launch.launcher.groups else None,
             "source_execution": launch.source or None,
             "sequence": 1,
             "lease_epoch": 0,
@@ -374,7 +385,7 @@ def _spec(
         spec.envs.CopyFrom(envs)
     spec.launch_plan.CopyFrom(launched)
     # Parent, reference and artifact ids in here name other scopes: none of a client's metadata is kept.
-    about = execution_pb2.ExecutionMetadata(mode=launch.mode, principal=launch.principal, nesting=nesting)
+    about = execution_pb2.ExecutionMetadata(mode=launch.mode, principal=launch.launcher.member, nesting=nesting)
     spec.metadata.CopyFrom(about)
     if launch.parent is not None:
         spec.metadata.parent_node_execution.execution_id.project = launch.parent.scope.project
@@ -385,7 +396,7 @@ def _spec(
         spec.metadata.reference_execution.domain = launch.scope.domain
         spec.metadata.reference_execution.name = launch.source
     spec.security_context.run_as.CopyFrom(run_as)
-    spec.security_context.run_as.execution_identity = launch.principal
+    spec.security_context.run_as.execution_identity = launch.launcher.member
     spec.labels.values.clear()
     spec.labels.values.update(labels)
     return spec

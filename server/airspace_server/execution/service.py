@@ -79,11 +79,10 @@ class ExecutionService:
             Launch(
                 scope_of(request.scope),
                 LaunchPlanRef(request.launch_plan, request.version),
-                call.principal.origin,
+                call.principal,
                 name=request.name,
                 inputs=_inputs(request),
                 labels=dict(request.labels),
-                parent=call.principal.execution,
             )
         )
 

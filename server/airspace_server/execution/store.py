@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, select
 
+from airspace_server.access.identity import Principal
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, not_found
 from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase
@@ -21,15 +22,17 @@ _TRANSITIONS: Final = table(TransitionRow)
 
 _MAX_ATTEMPT: Final = 2**31 - 1  # what the column can hold, and Postgres be asked for; the wire has 32 bits
 _BLOBS: Final = ("inputs", "user_inputs", "outputs")
-_ENGINES_OWN: Final = ("lease_owner", "lease_epoch", "lease_expires_at")
-LIGHT: Final = tuple(column for column in EXECUTIONS.c if column.name not in (*_BLOBS, *_ENGINES_OWN))
+_INTERNAL: Final = ("lease_owner", "lease_epoch", "lease_expires_at", "principal_groups")
+LIGHT: Final = tuple(column for column in EXECUTIONS.c if column.name not in (*_BLOBS, *_INTERNAL))
 """The columns of an execution that are small and of interest outside the engine."""
 NODE_LIGHT: Final = tuple(column for column in NODES.c if column.name not in ("inputs", "outputs"))
 
 _NAMED: Final = (scoped(EXECUTIONS), EXECUTIONS.c.name == bindparam("own_name"))
 _ONE: Final = select(*LIGHT).where(*_NAMED)
 _LOCKED: Final = _ONE.with_for_update()
-_LAUNCHER: Final = select(EXECUTIONS.c.principal).where(*_NAMED, EXECUTIONS.c.phase == ExecutionPhase.RUNNING)
+_LAUNCHER: Final = select(EXECUTIONS.c.principal, EXECUTIONS.c.principal_groups).where(
+    *_NAMED, EXECUTIONS.c.phase == ExecutionPhase.RUNNING
+)
 _DATA: Final = select(EXECUTIONS.c.inputs, EXECUTIONS.c.user_inputs, EXECUTIONS.c.outputs).where(*_NAMED)
 _ABORT: Final = (
     EXECUTIONS.update()
@@ -148,10 +151,12 @@ class Executions:
         """Return an execution. Raises NOT_FOUND."""
         return _found(execution, self._database.find(execution.scope, _ONE, own_name=execution.name))
 
-    def launcher_of_running(self, execution: ExecutionId) -> str | None:
-        """Return the member who launched an execution, None when it does not run, or is not there."""
+    def launcher_of_running(self, execution: ExecutionId) -> Principal | None:
+        """Return who launched an execution, in the groups of then; None when it does not run, or is not there."""
         row = self._database.find(execution.scope, _LAUNCHER, own_name=execution.name)
-        return None if row is None else str(row.principal)
+        if row is None:
+            return None
+        return Principal(row.principal, frozenset(json.loads(row.principal_groups or "[]")))
 
     def read(self, tx: Transaction, execution: ExecutionId) -> Execution:
         """Return an execution, inside a transaction. Raises NOT_FOUND."""

@@ -95,6 +95,7 @@ class Exchange:
     request: Any = None
     grants: Grants = field(default_factory=Grants)
     needs: tuple[Need, ...] = ()
+    missing: Need | None = None
     visible: Visible | None = None
     status: Status | None = None
     reason: str = ""
@@ -115,13 +116,17 @@ class Exchange:
     def actor(self) -> Actor:
         """Say on whose behalf the handler works."""
         permission = self.needs[0].permission.value if self.needs else ""
-        origin = "" if self.principal.execution is None else self.principal.launcher
-        return Actor(self.principal.member, self.method.path, permission, self.request_id, origin)
+        return Actor(self.principal.member, self.method.path, permission, self.request_id, self.origin)
+
+    @property
+    def origin(self) -> str:
+        """Whose rights the caller acts with, where that is another."""
+        return "" if self.principal.launcher is None else self.principal.launcher.member
 
     def refusal(self, problem: ApiError) -> Refusal:
         """Say what was refused, for the audit."""
         known = self.principal is not ANONYMOUS
-        need = self.needs[0] if known and self.needs else None
+        need = self.missing or next(iter(self.needs if known else ()), None)
         return Refusal(
             self.principal.member if known else "",
             self.method.path,
@@ -129,6 +134,7 @@ class Exchange:
             need.target.project if need else "",
             need.target.domain if need else "",
             problem.reason.value,
+            self.origin,
         )
 
     def recheck(self) -> None:
@@ -255,9 +261,9 @@ def authorize(exchange: Exchange) -> None:
     if rule.guard is Guard.REQUIRE:
         exchange.needs = tuple(requirement.need(exchange.request) for requirement in rule.requirements)
         exchange.guards.used(exchange.principal, exchange.method.path, exchange.needs)
-        missing = first_missing(exchange.principal, exchange.needs, exchange.grants)
-        if missing is not None:
-            raise denial(missing)
+        exchange.missing = first_missing(exchange.principal, exchange.needs, exchange.grants)
+        if exchange.missing is not None:
+            raise denial(exchange.missing)
     elif rule.filter is not None:
         exchange.visible = visible(exchange.principal, rule.filter, exchange.grants)
 

@@ -245,6 +245,7 @@ class ExecutionRow(SQLModel, table=True):
     error_message: str | None = _text(optional=True)
     error_kind: str | None = Field(default=None, max_length=8)
     principal: str = Field(max_length=255)
+    principal_groups: str | None = _text(optional=True)
     abort_cause: str | None = _text(optional=True)
     abort_principal: str | None = Field(default=None, max_length=255)
     source_execution: str | None = Field(default=None, max_length=63)
