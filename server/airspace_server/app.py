@@ -22,7 +22,6 @@ from airspace_server import certificates
 from airspace_server.access import http as token_http
 from airspace_server.access import keys
 from airspace_server.access.authenticate import Authenticator, BuiltInIssuer, OidcIssuer, TrustedIssuer
-from airspace_server.access.executions import KEY as EXECUTION_KEY
 from airspace_server.access.executions import ExecutionIssuer
 from airspace_server.access.flyte import AuthMetadataFlyte, IdentityFlyte, Login
 from airspace_server.access.flyte_rules import flyte_rules
@@ -98,7 +97,7 @@ class Parts:
         self.artifacts = LocalArtifactStore(settings.data.absolute() / "artifacts")
         self.policy = PolicyStore(self.database)
         self.usage = Usage(self.database, clock.now)
-        executions = ExecutionIssuer(keys.signing_key(secrets, EXECUTION_KEY), self.url, settings.audience, clock.now)
+        executions = ExecutionIssuer(secrets, self.url, settings.audience, clock.now)
         trusted: list[TrustedIssuer] = [executions]
         self.issuer: Issuer | None = None
         if settings.issues_tokens:

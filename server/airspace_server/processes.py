@@ -21,8 +21,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from airspace_server import certificates
-from airspace_server.access import keys, seed
-from airspace_server.access.executions import KEY as EXECUTION_KEY
+from airspace_server.access import seed
 from airspace_server.access.executions import ExecutionIssuer
 from airspace_server.app import Parts, executes
 from airspace_server.artifacts.local import LocalArtifactStore
@@ -126,8 +125,7 @@ def work(settings: Settings, *, child: bool) -> None:
 
 def _callback(settings: Settings) -> Callback:
     """Say how tasks call back: with tokens that the servers of these settings accept, to where people's clients go."""
-    key = keys.signing_key(settings.data / "keys", EXECUTION_KEY)
-    issuer = ExecutionIssuer(key, settings.url(settings.http_port), settings.audience, clock.now)
+    issuer = ExecutionIssuer(settings.data / "keys", settings.url(settings.http_port), settings.audience, clock.now)
     # Development's certificate is its own authority; others' are whom the operator names, or the machine knows.
     roots = settings.trusted if settings.mode == "development" else settings.tls_roots
     encrypted = settings.tls_certificate is not None

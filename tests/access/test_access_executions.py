@@ -10,7 +10,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from airspace_server.access.authenticate import Authenticator, BuiltInIssuer
-from airspace_server.access.executions import KEY, LIFETIME, TOKEN_TYPE, ExecutionIssuer
+from airspace_server.access.executions import LIFETIME, TOKEN_TYPE, ExecutionIssuer
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import KIND_CLAIM, SERVICE_ACCOUNT, Issuer
 from airspace_server.access.issuer import TOKEN_TYPE as ACCOUNTS_TYPE
@@ -53,13 +53,12 @@ class Server:
 
 @pytest.fixture
 def server(setup, clock, tmp_path: Path) -> Server:
-    key = signing_key(tmp_path, KEY)
-    executions = ExecutionIssuer(key, URL, AUDIENCE, clock)
+    executions = ExecutionIssuer(tmp_path, URL, AUDIENCE, clock)
     accounts = Issuer(setup.database, signing_key(tmp_path), URL, AUDIENCE, clock)
     trusted = [executions, BuiltInIssuer(accounts.key, URL, AUDIENCE)]
     running: dict[ExecutionId, Principal] = {}
     authenticator = Authenticator(trusted, setup.policy, running.get, clock)
-    return Server(key, executions, accounts, authenticator.authenticate, running)
+    return Server(signing_key(tmp_path, "execution-tokens"), executions, accounts, authenticator.authenticate, running)
 
 
 def test_a_token_is_of_one_execution_and_stands_on_its_launcher_while_that_runs(server: Server):

@@ -27,7 +27,7 @@ from airspace_server.access.keys import ALGORITHM
 from airspace_server.access.policy import PolicyStore
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
-from airspace_server.core.errors import ApiError, Reason
+from airspace_server.core.errors import ApiError, Reason, token_invalid
 from airspace_server.core.scope import ExecutionId
 
 MAX_TOKEN: Final = 16 * 1024
@@ -132,14 +132,14 @@ class BuiltInIssuer:
     def key(self, kid: str | None) -> Key:
         """Return the key if it is the one that `kid` names."""
         if kid != self._key.kid:
-            raise _invalid()
+            raise token_invalid()
         return self._key
 
     def identity(self, claims: Claims) -> tuple[Principal, str | None]:
         """Say which service account the claims are about."""
         account = claims["sub"]
         if claims.get(KIND_CLAIM) != SERVICE_ACCOUNT or names.account(account):
-            raise _invalid()
+            raise token_invalid()
         return Principal(f"{SERVICE_ACCOUNT}:{account}"), account
 
 
@@ -192,17 +192,17 @@ class OidcIssuer:
             raise _unavailable()
         key = keys.find(kid)
         if key is None:
-            raise _invalid()
+            raise token_invalid()
         return key
 
     def identity(self, claims: Claims) -> tuple[Principal, str | None]:
         """Say which user the claims are about. Whatever they say, it is a user and never a service account."""
         subject = claims.get(self._member_claim)
         if self._member_claim == "email" and claims.get("email_verified") is not True:
-            raise _invalid()
+            raise token_invalid()
         member = f"user:{subject}"
         if not isinstance(subject, str) or names.member(member):
-            raise _invalid()
+            raise token_invalid()
         named = claims.get(self._groups_claim)
         groups = [named] if isinstance(named, str) else named if isinstance(named, list) else []
         members = (f"group:{group}" for group in groups if isinstance(group, str))
@@ -287,7 +287,7 @@ class Authenticator:
         scheme, _, token = authorization_header.partition(" ")
         token = token.strip(" ")
         if scheme.lower() != "bearer" or len(token) > MAX_TOKEN:
-            raise _invalid()
+            raise token_invalid()
         now = self._clock() / MICROSECONDS
         digest = hashlib.sha256(token.encode(errors="replace")).digest()
         identity = self._verified.get(digest, now)
@@ -302,7 +302,7 @@ class Authenticator:
             if generation is None:
                 raise ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
             if generation != identity.generation:  # it was given out for a secret that was replaced
-                raise _invalid()
+                raise token_invalid()
         if identity.principal.execution is not None:
             return self._delegated(identity.principal.execution)
         return identity.principal
@@ -311,7 +311,7 @@ class Authenticator:
         """Return the principal of an execution, which has a launcher only while it runs and that one may still act."""
         launcher = self._launcher_of(execution)
         if launcher is None:
-            raise _invalid()
+            raise token_invalid()
         kind, _, name = launcher.member.partition(":")
         if kind == SERVICE_ACCOUNT and name not in self._policy.snapshot().service_accounts:
             raise ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
@@ -319,21 +319,21 @@ class Authenticator:
 
     def _verify(self, token: str, now: float) -> Identity:
         if not _COMPACT.fullmatch(token):
-            raise _invalid()
+            raise token_invalid()
         try:
             signed = jws.extract_compact(token.encode())
             header, claims = signed.headers(), json.loads(signed.payload)
             issuer = self._issuers[claims["iss"]]
             kid = header.get("kid")
             if "crit" in header or _media_type(header.get("typ", "")) not in issuer.types:
-                raise _invalid()
+                raise token_invalid()
             if kid is not None and not isinstance(kid, str):
-                raise _invalid()
+                raise token_invalid()
             rules = jws.JWSRegistry(algorithms=list(issuer.algorithms), strict_check_header=False)
             if header["alg"] not in issuer.algorithms or not jws.validate_compact(
                 signed, issuer.key(kid), registry=rules
             ):
-                raise _invalid()
+                raise token_invalid()
             self._check_claims(claims, issuer, now)
             principal, account = issuer.identity(claims)
             generation = claims.get(GENERATION_CLAIM, 0) if account is not None else 0
@@ -341,12 +341,12 @@ class Authenticator:
         except _MALFORMED as error:
             if isinstance(error, ExpiredTokenError):
                 raise _expired() from None
-            raise _invalid() from None
+            raise token_invalid() from None
 
     def _check_claims(self, claims: dict[str, Any], issuer: TrustedIssuer, now: float) -> None:
         # A list of several audiences is refused: each of them could replay the token here.
         if claims.get("aud") not in (issuer.audience, [issuer.audience]) or not isinstance(claims.get("sub"), str):
-            raise _invalid()
+            raise token_invalid()
         essential: ClaimsOption = {"essential": True}
         JWTClaimsRegistry(
             now=int(now), leeway=SKEW_SECONDS, iss=essential, aud=essential, sub=essential, exp=essential
@@ -446,10 +446,6 @@ def _media_type(value: str) -> str:
 
 def _display(value: Any) -> str:
     return value if isinstance(value, str) and len(value) <= _MAX_DISPLAY else ""
-
-
-def _invalid() -> ApiError:
-    return ApiError(Reason.TOKEN_INVALID, "the token is not valid here")
 
 
 def _expired() -> ApiError:

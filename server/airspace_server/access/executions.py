@@ -6,39 +6,41 @@ database at every call (authenticate.py), and what it may do is decided in decid
 
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from joserfc import jwt
-from joserfc.jwk import ECKey, Key
+from joserfc.jwk import Key
 
 from airspace_server.access.identity import Principal
-from airspace_server.access.keys import ALGORITHM
+from airspace_server.access.keys import ALGORITHM, signing_key
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
-from airspace_server.core.errors import ApiError, Reason
+from airspace_server.core.errors import token_invalid
 from airspace_server.core.scope import ExecutionId, Scope
 
-KEY: Final = "execution-tokens"
-"""The name of the issuer's key among the server's."""
 LIFETIME: Final = 24 * 3600
 """Longest life of a token, in seconds. Each attempt gets a new one, and none outlives its execution."""
 TOKEN_TYPE: Final = "airspace-execution+jwt"  # noqa: S105 -- a media type, not a password
+
+_KEY: Final = "execution-tokens"
 
 
 class ExecutionIssuer:
     """Signs tokens of executions and says whose they are. Safe to share between threads.
 
-    `server_url` is that of the server's HTTP port; the issuer is known by a name below it.
+    `secrets` is the folder of the server's keys; every process that has it makes the same issuer. `server_url` is that
+    of the server's HTTP port; the issuer is known by a name below it. Raises KeyFileError.
     """
 
     algorithms: Sequence[str] = (ALGORITHM,)
     types: Sequence[str] = (TOKEN_TYPE,)
     expiry_leeway: int = 0
 
-    def __init__(self, key: ECKey, server_url: str, audience: str, clock: Clock) -> None:
+    def __init__(self, secrets: Path, server_url: str, audience: str, clock: Clock) -> None:
         self.issuer_url = f"{server_url}/executions"
         self.audience = audience
-        self._key = key
+        self._key = signing_key(secrets, _KEY)
         self._clock = clock
 
     def token(self, execution: ExecutionId) -> str:
@@ -58,7 +60,7 @@ class ExecutionIssuer:
     def key(self, kid: str | None) -> Key:
         """Return the key if it is the one that `kid` names. Raises TOKEN_INVALID."""
         if kid != self._key.kid:
-            raise _invalid()
+            raise token_invalid()
         return self._key
 
     def identity(self, claims: Mapping[str, Any]) -> tuple[Principal, str | None]:
@@ -66,10 +68,6 @@ class ExecutionIssuer:
         parts = str(claims["sub"]).split("/")
         checks = (names.project, names.domain, names.execution)
         if len(parts) != len(checks) or any(check(part) for check, part in zip(checks, parts, strict=True)):
-            raise _invalid()
+            raise token_invalid()
         project, domain, name = parts
         return Principal.of_execution(ExecutionId(Scope(project, domain), name)), None
-
-
-def _invalid() -> ApiError:
-    return ApiError(Reason.TOKEN_INVALID, "the token is not valid here")

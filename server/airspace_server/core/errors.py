@@ -132,6 +132,11 @@ def invalid_field(path: str, problem: str) -> ApiError:
     return ApiError(Reason.INVALID_FIELD, f"{path} {problem}", {"field": path}, path)
 
 
+def token_invalid() -> ApiError:
+    """Say that a token does not count, in the same words whatever is wrong with it."""
+    return ApiError(Reason.TOKEN_INVALID, "the token is not valid here")
+
+
 def not_found(kind: str, name: str) -> ApiError:
     """Say that something is not there. Only for callers who may read the scope that it would be in."""
     return ApiError(Reason.NOT_FOUND, f"{kind} {name} does not exist", {"kind": kind, "name": name})
