@@ -271,7 +271,8 @@ def release_to_production(story: Story) -> None:
     words = f"wait(execute('{WORKFLOW}', inputs=...)).outputs"
     answer = story.remote("releaser", "production", words, lambda remote: _run(story, remote))
     story.succeeds("run train_wf in production", answer, r"rmse 0\.\d+ with learning rate 0\.02")
-    answer = story.pyflyte("releaser", *_in_production("launchplan"), "--activate", LAUNCH_PLAN, story.version)
+    # A computed version is base64 and may begin with a dash, as an option does.
+    answer = story.pyflyte("releaser", *_in_production("launchplan"), "--activate", "--", LAUNCH_PLAN, story.version)
     story.succeeds(f"activate {LAUNCH_PLAN} in production", answer, "ACTIVE")
 
 
