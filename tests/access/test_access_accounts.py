@@ -101,6 +101,22 @@ def test_a_policy_whose_next_expiry_cannot_be_looked_at_allows_nothing(setup, cl
     assert caught.value.reason is Reason.UNAVAILABLE
 
 
+def test_who_names_a_revision_never_reads_an_older_policy(setup, clock, other):
+    elsewhere = PolicyStore(other(), clock.seconds, now=clock)
+    elsewhere.refresh()
+    known = elsewhere.snapshot().revision
+    ann = setup.bind("user:ann", "contributor", "maps", "production")
+    made = setup.policy.snapshot().revision
+    assert made > known
+    assert not may(elsewhere, ann)  # nobody has told it yet
+    policy = elsewhere.at_least(made)
+    assert policy.revision == made
+    assert may(elsewhere, ann)
+    with pytest.raises(ApiError) as caught:
+        elsewhere.at_least(made + 1)
+    assert (caught.value.reason, caught.value.field) == (Reason.INVALID_FIELD, "min_revision")
+
+
 def test_what_is_lent_cannot_be_given_on_for_longer(setup, clock):
     now = clock()
     guest = lend(setup, "user:guest", "admin", MAPS, now + HOUR)
