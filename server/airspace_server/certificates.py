@@ -23,33 +23,46 @@ def identity(certificate: Path, key: Path) -> tuple[bytes, bytes]:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
         if key.stat().st_mode & _OTHERS:
             raise SettingsError(f"{key} is open to other users; what it holds must be replaced, then chmod 600 it")
-        chain = certificate.read_bytes()
         private = key.read_bytes()
     except ssl.SSLError:
         raise SettingsError("tls_certificate and tls_key do not hold a certificate and its own key, in PEM") from None
     except OSError as error:
         raise SettingsError(f"{certificate} and {key} cannot be read: {error.strerror}") from None
-    _require_valid_today(x509.load_pem_x509_certificates(chain)[0], certificate)
+    chain, (own, *_) = _read(certificate)
+    problem = _problem(own)
+    if problem:
+        raise SettingsError(f"the certificate in {certificate} {problem}")
     return chain, private
 
 
 def authorities(path: Path) -> bytes:
-    """Return the certificates of authorities. Raises SettingsError for a file without any, or one not valid today."""
-    try:
-        content = path.read_bytes()
-        found = x509.load_pem_x509_certificates(content)
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise SettingsError(f"{path} holds no certificates in PEM") from None
-    for each in found:
-        _require_valid_today(each, path)
+    """Return the certificates of authorities. Raises SettingsError for a file in which none is valid today.
+
+    An old one may stand beside its successor.
+    """
+    content, found = _read(path)
+    problems = [_problem(each) for each in found]
+    if all(problems):
+        raise SettingsError(f"of the certificates in {path} none is valid today; the first {problems[0]}")
     return content
 
 
-def _require_valid_today(certificate: x509.Certificate, path: Path) -> None:
+def _read(path: Path) -> tuple[bytes, list[x509.Certificate]]:
+    """Read a file of at least one certificate. Raises SettingsError."""
+    try:
+        content = path.read_bytes()
+        return content, x509.load_pem_x509_certificates(content)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"{path} holds no certificates in PEM that can be read") from None
+
+
+def _problem(certificate: x509.Certificate) -> str:
+    """Say why a certificate is not valid today, "" when it is."""
     now = datetime.now(UTC)
     if now >= certificate.not_valid_after_utc:
-        raise SettingsError(f"the certificate in {path} expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+        return f"expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
     if now < certificate.not_valid_before_utc:
-        raise SettingsError(f"the certificate in {path} is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on")
+        return f"is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on"
+    return ""

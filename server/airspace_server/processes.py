@@ -232,7 +232,7 @@ def _worker_child(settings: Settings, stop: threading.Event) -> Iterator[None]:
 
     It drains while the servers do; the block's end waits for it.
     """
-    environment = {**os.environ, **_as_environment(settings)}
+    environment = {**os.environ, **settings.environment()}
     lock = threading.Lock()
     running: list[subprocess.Popen[str]] = []
 
@@ -270,12 +270,6 @@ def _worker_child(settings: Settings, stop: threading.Event) -> Iterator[None]:
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def _as_environment(settings: Settings) -> dict[str, str]:
-    values = settings.model_dump(exclude_none=True)
-    values["data"], values["domains"] = settings.data.absolute(), ",".join(settings.domains)
-    return {f"AIRSPACE_{name.upper()}": str(value) for name, value in values.items()}
 
 
 def _await_line(stream: IO[str] | None, line: str) -> None:

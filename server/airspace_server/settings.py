@@ -6,7 +6,6 @@ interface; every other address needs production settings or the server does not 
 
 import ipaddress
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -35,6 +34,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Settings(BaseSettings):
@@ -166,13 +169,17 @@ class Settings(BaseSettings):
     @property
     def grpc_endpoint(self) -> str:
         """Where clients find the admin listener: its port, on the host that clients are told for the HTTP port."""
-        host = urlsplit(self.url(self.http_port)).netloc.rpartition("@")[2]
-        return f"{re.sub(r':[0-9]+$', '', host)}:{self.grpc_port}"
+        return _address(urlsplit(self.url(self.http_port)).hostname or self.host, self.grpc_port)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables from which another process, in whatever folder, reads the same settings."""
+        values = self.model_dump(exclude_none=True)
+        values["data"], values["domains"] = self.data.absolute(), ",".join(self.domains)
+        return {f"AIRSPACE_{name.upper()}": str(value) for name, value in values.items()}
 
     def address(self, port: int) -> str:
         """Return host and port as gRPC wants them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{port}"
+        return _address(self.host, port)
 
     def url(self, http_port: int) -> str:
         """Return the base URL of the HTTP port as clients see it."""

@@ -72,10 +72,11 @@ def test_a_token_is_of_one_execution_and_stands_on_its_launcher_while_that_runs(
     assert server.refusal(token) is Reason.TOKEN_INVALID  # and not any more, although the token was seen before
 
 
-def test_a_token_lives_a_day_at_most(server: Server, clock):
+def test_a_token_lives_a_day_at_most(server: Server, setup, clock):
     server.running[RUN] = ANN
     token = server.executions.token(RUN)
     clock.now += LIFETIME - 1
+    setup.policy.refresh()  # as every second does
     assert server.ask(f"Bearer {token}")
     clock.now += 1
     assert server.refusal(token) is Reason.TOKEN_EXPIRED

@@ -69,6 +69,12 @@ PROCESSES = {
     "an admin process that trusts what is no certificate": Case(
         "holds no certificates", {"tls_certificate": "{cert}", "tls_key": "{key}", "tls_roots": "{key}"}, (), ("admin",)
     ),
+    "an admin process that trusts what has expired alone": Case(
+        "none is valid today",
+        {"tls_certificate": "{cert}", "tls_key": "{key}", "tls_roots": "{expired}"},
+        (),
+        ("admin",),
+    ),
     "an admin process that would send tokens in plain text": Case(
         "needs TLS", {"execution_target": "execution.example:8090"}, (), ("admin",)
     ),
@@ -181,6 +187,26 @@ def test_a_server_does_not_start_with(outcomes: dict[str, tuple[int, str, str, s
 )
 def test_tasks_call_back_at_the_host_that_clients_are_told(named: dict[str, str], endpoint: str, tmp_path: Path):
     assert Settings(data=tmp_path, grpc_port=7000, **named).grpc_endpoint == endpoint
+
+
+def test_a_process_reads_what_another_hands_on(monkeypatch, tmp_path: Path):
+    settings = Settings(
+        data=tmp_path,
+        mode="production",
+        built_in_issuer=True,
+        host="0.0.0.0",
+        tls_certificate=tmp_path / "c.pem",
+        tls_key=tmp_path / "k.pem",
+        oidc_issuer="https://issuer.example",
+        oidc_audience="airspace",
+        domains=("dev", "prod"),
+        http_url="https://airspace.example",
+        database_url="postgresql://u:s3cret@127.0.0.1/db",
+        grpc_port=4443,
+    )
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings
 
 
 def test_domains_are_said_with_commas_and_a_database_without_a_driver(monkeypatch, tmp_path: Path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from e2e_clients import PROJECT, Account, create_project
+from e2e_server import eventually
 
 VICTIMS = "victims"
 DENIED = "PERMISSION_DENIED this needs "
@@ -41,11 +42,14 @@ def test_a_task_acts_as_its_execution_and_what_it_launches_is_its_launchers(atta
     metadata = admin.remote.fetch_execution(name=attacked["child"]).spec.metadata
     assert (metadata.principal, metadata.nesting) == ("service-account:admin", 1)
     assert metadata.parent_node_execution.execution_id.name == attacked["execution"]
-    records = admin.airspace("audit", "export", "-p", PROJECT, "-d", "development", "--principal", f"execution:{own}")
-    launches = [json.loads(line) for line in records.out.splitlines()]
-    assert {each["origin"] for each in launches} == {"service-account:admin"}  # of what was refused, too
-    assert {each["kind"] for each in launches} == {"MUTATION", "DENIAL"}
-    made = next(each for each in launches if each["kind"] == "MUTATION")
+
+    def records() -> list[dict]:
+        command = ("audit", "export", "-p", PROJECT, "-d", "development", "--principal", f"execution:{own}")
+        return [json.loads(line) for line in admin.airspace(*command).out.splitlines()]
+
+    eventually(lambda: {each["kind"] for each in records()} == {"MUTATION", "DENIAL"})  # refusals within a second
+    assert {each["origin"] for each in records()} == {"service-account:admin"}
+    made = next(each for each in records() if each["kind"] == "MUTATION")
     assert (made["origin"], made["changes"][0]["resource"]) == (
         "service-account:admin",
         f"execution {PROJECT}/development/{attacked['child']}",

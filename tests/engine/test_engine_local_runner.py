@@ -135,7 +135,7 @@ def test_what_a_task_calls_back_with_is_for_this_user_alone_and_gone_when_it_end
     started = Started(runner, attempt(FLYTECTL_CONFIG="/elsewhere"))
     config = Path(psutil.Process(started.pid).environ()["FLYTECTL_CONFIG"])
     admin = json.loads(config.read_text())["admin"]
-    command, token = admin.pop("command"), started.folder / "token"
+    command, token = admin.pop("command"), started.folder / "tmp" / "token"
     assert admin == {
         "endpoint": "dns:///127.0.0.1:7000",
         "insecure": False,

@@ -300,7 +300,7 @@ class Authenticator:
         if identity.account is not None:
             generation = self._policy.snapshot().service_accounts.get(identity.account)
             if generation is None:
-                raise ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
+                raise _disabled()
             if generation != identity.generation:  # it was given out for a secret that was replaced
                 raise token_invalid()
         if identity.principal.execution is not None:
@@ -312,9 +312,8 @@ class Authenticator:
         launcher = self._launcher_of(execution)
         if launcher is None:
             raise token_invalid()
-        kind, _, name = launcher.member.partition(":")
-        if kind == SERVICE_ACCOUNT and name not in self._policy.snapshot().service_accounts:
-            raise ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
+        if self._policy.snapshot().shuts_out(launcher.member):
+            raise _disabled()
         return Principal.of_execution(execution, launcher)
 
     def _verify(self, token: str, now: float) -> Identity:
@@ -446,6 +445,10 @@ def _media_type(value: str) -> str:
 
 def _display(value: Any) -> str:
     return value if isinstance(value, str) and len(value) <= _MAX_DISPLAY else ""
+
+
+def _disabled() -> ApiError:
+    return ApiError(Reason.ACCOUNT_DISABLED, "the service account is disabled or does not exist")
 
 
 def _expired() -> ApiError:

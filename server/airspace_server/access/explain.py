@@ -6,7 +6,6 @@ from typing import Final
 
 from airspace_server.access.decide import Grants, Need, Visible, holds
 from airspace_server.access.identity import Principal
-from airspace_server.access.issuer import SERVICE_ACCOUNT
 from airspace_server.access.policy import Policy
 from airspace_server.access.store import Binding
 from airspace_server.core.permissions import Permission
@@ -41,7 +40,7 @@ def explain(
     need = Need(permission, ScopePattern(scope.project, scope.domain))
     held = holds(principal, need, policy.grants)
     # Of accounts without rights here nobody here learns whether they are.
-    shut_out = held and _shut_out(policy, principal)
+    shut_out = held and policy.shuts_out(principal.member)
     giving = [
         each
         for each in bindings
@@ -55,11 +54,6 @@ def explain(
     )
 
 
-def _shut_out(policy: Policy, principal: Principal) -> bool:
-    kind, _, name = principal.member.partition(":")
-    return kind == SERVICE_ACCOUNT and name not in policy.service_accounts
-
-
 def _grantors(policy: Policy, need: Need, seen: Visible) -> Sequence[str]:
     """Name who holds it there and may bind others there, by bindings that are seen: only who holds it can grant it."""
     shown = Grants(
@@ -71,6 +65,8 @@ def _grantors(policy: Policy, need: Need, seen: Visible) -> Sequence[str]:
     both = (need, Need(Permission.ACCESS_MANAGE, need.target))
     members = (Principal(member) for member in shown.table)
     found = sorted(
-        each.member for each in members if all(holds(each, one, shown) for one in both) and not _shut_out(policy, each)
+        each.member
+        for each in members
+        if all(holds(each, one, shown) for one in both) and not policy.shuts_out(each.member)
     )
     return found[:_MOST]

@@ -4,14 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from airspace_server.core.scope import ExecutionId
-
-CONFIG: Final = "flyte.yaml"
-"""The file in an attempt's folder that Flyte's clients are told to read."""
-TOKEN: Final = "token"  # noqa: S105 -- a file's name
-"""The file in an attempt's folder that holds its execution's token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +23,7 @@ class Callback:
 
     def prepare(self, execution: ExecutionId, folder: Path) -> Mapping[str, str]:
         """Write token and configuration into an attempt's folder; return the variables by which clients find them."""
-        token, config = folder / TOKEN, folder / CONFIG
+        token, config = folder / "token", folder / "flyte.yaml"
         # ExternalCommand is the one way in which each of Flyte's clients takes a token that exists already.
         admin = {
             "endpoint": f"dns:///{self.endpoint}",

@@ -126,7 +126,8 @@ class Exchange:
     def refusal(self, problem: ApiError) -> Refusal:
         """Say what was refused, for the audit."""
         known = self.principal is not ANONYMOUS
-        need = self.missing or next(iter(self.needs if known else ()), None)
+        first = self.needs[0] if known and self.needs else None
+        need = self.missing or first
         return Refusal(
             self.principal.member if known else "",
             self.method.path,

@@ -5,8 +5,7 @@ An attempt's folder is WORK/project/domain/execution/node/NUMBER-MARK, for this 
     inputs.pb   what the task gets
     out/        outputs.pb or error.pb, and deck.html
     code/       where the task runs and its code is unpacked; removed at its end
-    tmp/        its HOME and TMPDIR; removed at its end
-    token, flyte.yaml   how it calls the server back (callback.py); removed at its end
+    tmp/        its HOME and TMPDIR, with what it calls the server back by (callback.py); removed at its end
     stdout, stderr
     done        the exit code; written when nothing of the attempt runs any more (launcher.py)
 
@@ -34,7 +33,7 @@ from typing import Final
 import psutil
 
 from airspace_server.core.execution import ErrorKind, ExecutionError
-from airspace_server.engine.callback import CONFIG, TOKEN, Callback
+from airspace_server.engine.callback import Callback
 from airspace_server.engine.outcome import Failed, Lost, Outcome
 from airspace_server.engine.runners import launcher, result
 from airspace_server.engine.runners.base import AttemptSpec, Prepared, RefusedError
@@ -153,7 +152,7 @@ class LocalRunner:
         command = command_line(attempt.task.container, values, attempt.inputs, programs=self._programs, code=code)
         variables = environment(attempt, mark=mark, home=tmp, programs=self._programs)
         if self._callback is not None:
-            variables.update(self._callback.prepare(attempt.execution, folder))
+            variables.update(self._callback.prepare(attempt.execution, tmp))
         with (folder / "stdout").open("xb") as stdout, (folder / "stderr").open("xb") as stderr:
             return subprocess.Popen(  # noqa: S603 -- running registered code is what this is for
                 [sys.executable, "-I", "-S", launcher.__file__, str(folder), *command],
@@ -225,8 +224,6 @@ def _finish(handle: _Handle) -> Outcome | None:
         outcome = result.outcome(lambda name: _read(out / name), int(code), _tail(handle.folder / "stderr"))
     for name in ("code", "tmp"):
         shutil.rmtree(handle.folder / name, ignore_errors=True)
-    for name in (TOKEN, CONFIG):
-        (handle.folder / name).unlink(missing_ok=True)
     return outcome
 
 
