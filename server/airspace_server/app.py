@@ -3,6 +3,7 @@
 What processes there are, and how they start and stop, is in processes.py.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
@@ -21,11 +22,18 @@ from airspace.settings.v1 import settings_service_pb2
 from airspace_server import certificates
 from airspace_server.access import http as token_http
 from airspace_server.access import keys
-from airspace_server.access.authenticate import Authenticator, BuiltInIssuer, OidcIssuer, TrustedIssuer
+from airspace_server.access.authenticate import (
+    Authenticator,
+    BuiltInIssuer,
+    Certificate,
+    OidcIssuer,
+    TrustedIssuer,
+)
 from airspace_server.access.executions import ExecutionIssuer
 from airspace_server.access.flyte import AuthMetadataFlyte, IdentityFlyte, Login
 from airspace_server.access.flyte_rules import flyte_rules
 from airspace_server.access.issuer import Issuer
+from airspace_server.access.peers import Peers
 from airspace_server.access.policy import PolicyStore
 from airspace_server.access.rules import native_rules
 from airspace_server.access.service import AccessService
@@ -46,6 +54,7 @@ from airspace_server.audit.http import recorded
 from airspace_server.audit.ledger import Ledger
 from airspace_server.audit.service import AuditService
 from airspace_server.core import clock
+from airspace_server.core.errors import token_missing
 from airspace_server.execution.catalog import Catalog
 from airspace_server.execution.flyte import ExecutionFlyte, scope_of_flyte_url
 from airspace_server.execution.launch import Launcher
@@ -108,11 +117,21 @@ class Parts:
         if self.oidc is not None:
             trusted.append(self.oidc)
         self.executions = Executions(self.database, clock.now)
-        authenticator = Authenticator(trusted, self.policy, self.executions.launcher_of_running, clock.now)
+        self.authenticator = Authenticator(
+            trusted,
+            self.policy,
+            self.executions.launcher_of_running,
+            clock.now,
+            Peers(settings.tls_client_accounts),
+        )
         self.guards = Guards(
-            authenticator.authenticate, lambda: self.policy.snapshot().grants, self.ledger.refused, self.usage.count
+            self.authenticator.authenticate,
+            lambda: self.policy.snapshot().grants,
+            self.ledger.refused,
+            self.usage.count,
         )
         self.tls = _tls(settings)
+        self.mutual_tls = _mutual(settings, self.tls)
 
     def methods(self) -> list[Method]:
         """Bind every method of every service to its front door; the order of the doors does not matter."""
@@ -164,6 +183,13 @@ class Parts:
             oidc = self.oidc
             guarded += token_http.routes(self.issuer, None if oidc is None else lambda: oidc.endpoints().token)
         return served + recorded(guarded, self.ledger.refused)
+
+    def token_of(self, certificate: Certificate) -> str:
+        """Return a token for the account of a certificate. Raises as `Authenticator.certified` does."""
+        account, generation = self.authenticator.certified(certificate)
+        if self.issuer is None:  # settings that name accounts have an issuer of theirs
+            raise token_missing()
+        return self.issuer.sign(account, generation)
 
     def start(self) -> None:
         """Read the policy and watch it, and begin to write down who is refused."""
@@ -227,3 +253,10 @@ def _tls(settings: Settings) -> Tls | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
     return Tls(*certificates.identity(settings.tls_certificate, settings.tls_key))
+
+
+def _mutual(settings: Settings, tls: Tls | None) -> Tls | None:
+    """Return what listeners speak that ask clients for certificates, if the operator has named authorities of those."""
+    if tls is None or settings.tls_client_roots is None:
+        return tls
+    return replace(tls, client_authorities=certificates.authorities(settings.tls_client_roots))

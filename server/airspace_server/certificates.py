@@ -1,7 +1,11 @@
-"""The PEM files that an operator names, looked at before anything listens: grpc would serve nothing and not say why."""
+"""Certificates: the PEM files that an operator names, and what is read from those that clients show.
+
+The files are looked at before anything listens: grpc would serve nothing and not say why.
+"""
 
 import ssl
 import stat
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,8 +17,28 @@ from airspace_server.settings import SettingsError
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a client's certificate says: its names, as "URI:..." and "DNS:...", and when it expires, in seconds."""
+
+    names: frozenset[str]
+    expires_at: float
+
+
+def shown(pem: bytes) -> Shown:
+    """Read a certificate. One whose names cannot be read has none."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return Shown(frozenset(), 0.0)
+    uris = (f"URI:{uri}" for uri in found.get_values_for_type(x509.UniformResourceIdentifier))
+    hosts = (f"DNS:{host.lower()}" for host in found.get_values_for_type(x509.DNSName))
+    return Shown(frozenset((*uris, *hosts)), certificate.not_valid_after_utc.timestamp())
+
+
 def identity(certificate: Path, key: Path) -> tuple[bytes, bytes]:
-    """Return a listener's certificate chain and its private key.
+    """Return a certificate chain and its private key.
 
     Raises SettingsError for files that are not such, a certificate that is not valid today, and a key that others than
     its owner may use.
@@ -25,7 +49,7 @@ def identity(certificate: Path, key: Path) -> tuple[bytes, bytes]:
             raise SettingsError(f"{key} is open to other users; what it holds must be replaced, then chmod 600 it")
         private = key.read_bytes()
     except ssl.SSLError:
-        raise SettingsError("tls_certificate and tls_key do not hold a certificate and its own key, in PEM") from None
+        raise SettingsError(f"{certificate} and {key} do not hold a certificate and its own key, in PEM") from None
     except OSError as error:
         raise SettingsError(f"{certificate} and {key} cannot be read: {error.strerror}") from None
     chain, (own, *_) = _read(certificate)

@@ -53,13 +53,14 @@ def serve(settings: Settings) -> None:
             # Nobody needs to find it here, so any free port does unless one was asked for.
             settings.address(settings.execution_port if "execution_port" in settings.model_fields_set else 0),
             handlers([method for method in methods if executes(method)], parts.guards),
-            tls=parts.tls,
+            tls=parts.mutual_tls,
         )
-        admin = Listener(settings.address(settings.grpc_port), handlers(methods, parts.guards), tls=parts.tls)
+        admins = _admin_listeners(parts, handlers(methods, parts.guards))
+        admin = admins[0]
         _seed(parts, settings.address(admin.port))
         found = settings.model_copy(update={"grpc_port": admin.port, "http_port": _port(http_socket)})
-        with _worker_child(found, stop), _serving(parts, [admin, execution], http_socket):
-            _ready(settings, admin.port, _port(http_socket))
+        with _worker_child(found, stop), _serving(parts, [*admins, execution], http_socket):
+            _ready(settings, admins, _port(http_socket))
             stop.wait()
 
 
@@ -72,21 +73,22 @@ def serve_admin(settings: Settings) -> None:
     if settings.tls_roots is None and not is_loopback(target.rpartition(":")[0]):
         raise SettingsError(f"calling {target} needs TLS, and so tls_roots: callers' tokens go there")
     roots = None if settings.tls_roots is None else certificates.authorities(settings.tls_roots)
+    own_identity = _forwarding_identity(settings)
     with (
         _stopping() as stop,
         _alone(settings),
         _http_socket(settings) as http_socket,
-        channel(target, roots) as execution,
+        channel(target, roots, own_identity) as execution,
     ):
         parts = _prepared(settings, _port(http_socket), migrates=True)
         methods = parts.methods()
         own = handlers([method for method in methods if not executes(method)], parts.guards)
-        forwarder = Forwarder(execution, parts.ledger.refused)
+        forwarder = Forwarder(execution, parts.token_of, parts.ledger.refused)
         passed = forwarder.handlers([method for method in methods if executes(method)])
-        admin = Listener(settings.address(settings.grpc_port), _merged(own, passed), tls=parts.tls)
-        _seed(parts, settings.address(admin.port))
-        with _serving(parts, [admin], http_socket, forwarder.close):
-            _ready(settings, admin.port, _port(http_socket))
+        admins = _admin_listeners(parts, _merged(own, passed))
+        _seed(parts, settings.address(admins[0].port))
+        with _serving(parts, admins, http_socket, forwarder.close):
+            _ready(settings, admins, _port(http_socket))
             stop.wait()
 
 
@@ -96,7 +98,8 @@ def serve_execution(settings: Settings) -> None:
     with _stopping() as stop:
         parts = _prepared(settings, settings.http_port, migrates=False)
         methods = [method for method in parts.methods() if executes(method)]
-        listener = Listener(settings.address(settings.execution_port), handlers(methods, parts.guards), tls=parts.tls)
+        address = settings.address(settings.execution_port)
+        listener = Listener(address, handlers(methods, parts.guards), tls=parts.mutual_tls)
         with _serving(parts, [listener], None):
             _say(f"airspace execution ready grpc={settings.address(listener.port)} data={settings.data}")
             stop.wait()
@@ -141,6 +144,37 @@ def _require_apart(settings: Settings) -> None:
             "separate processes need a fixed http_port, which is part of every token's issuer, and a fixed grpc_port, "
             "where tasks call back"
         )
+
+
+def _admin_listeners(parts: Parts, served: Handlers) -> list[Listener]:
+    """Make the listener that everybody uses, and where it is set one more, for clients with certificates.
+
+    That is another port because grpc asks every client of a port for a certificate or none: Flyte's have none.
+    """
+    settings = parts.settings
+    listeners = [Listener(settings.address(settings.grpc_port), served, tls=parts.tls)]
+    if settings.mtls_port is not None:
+        listeners.append(Listener(settings.address(settings.mtls_port), served, tls=parts.mutual_tls))
+    return listeners
+
+
+def _forwarding_identity(settings: Settings) -> tuple[bytes, bytes] | None:
+    """Return what the admin process shows to the execution listener.
+
+    It must stand for no account: whatever got through here without its caller's token would be that account's call.
+    """
+    if settings.tls_client_certificate is None or settings.tls_client_key is None:
+        if settings.tls_client_roots is not None:
+            raise SettingsError(
+                "the admin process needs tls_client_certificate and tls_client_key: the execution listener asks for "
+                "certificates (tls_client_roots)"
+            )
+        return None
+    own = certificates.identity(settings.tls_client_certificate, settings.tls_client_key)
+    listed = sorted(certificates.shown(own[0]).names & settings.tls_client_accounts.keys())
+    if listed:
+        raise SettingsError(f"tls_client_accounts must not have {listed[0]}: with it the admin process forwards calls")
+    return own
 
 
 def _prepared(settings: Settings, http_port: int, *, migrates: bool) -> Parts:
@@ -341,9 +375,11 @@ def _wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
-def _ready(settings: Settings, grpc_port: int, http_port: int) -> None:
+def _ready(settings: Settings, admins: Sequence[Listener], http_port: int) -> None:
+    admin, *mutual = admins
+    further = "".join(f"mtls={settings.address(each.port)} " for each in mutual)
     _say(
-        f"airspace ready grpc={settings.address(grpc_port)} http={settings.address(http_port)} "
+        f"airspace ready grpc={settings.address(admin.port)} http={settings.address(http_port)} {further}"
         f"data={Path(settings.data).absolute()}"
     )
 

@@ -6,6 +6,7 @@ interface; every other address needs production settings or the server does not 
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -69,6 +70,16 @@ class Settings(BaseSettings):
     """PEM file of its private key."""
     tls_roots: Path | None = None
     """PEM file of the authorities that the admin process trusts when it calls the execution listener over TLS."""
+    tls_client_roots: Path | None = None
+    """PEM file of the authorities of clients' certificates: the execution listener and mtls_port ask for one."""
+    tls_client_accounts: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+    """Which service accounts such certificates stand for: URI:NAME=ACCOUNT or DNS:NAME=ACCOUNT, separated by commas."""
+    tls_client_certificate: Path | None = None
+    """PEM file of the certificate chain that the admin process shows to the execution listener."""
+    tls_client_key: Path | None = None
+    """PEM file of its private key."""
+    mtls_port: int | None = Field(None, ge=0, le=65535)
+    """Port of one more admin listener, which asks clients for certificates; none if not set, 0 takes a free one."""
     domains: Annotated[tuple[str, ...], NoDecode] = ("development", "staging", "production")
     """The domains, separated by commas, in the order in which versions move through them."""
     built_in_issuer: bool | None = None
@@ -107,6 +118,25 @@ class Settings(BaseSettings):
             raise ValueError("must be a postgresql:// URL")
         return parsed.set(drivername=drivers[parsed.get_backend_name()]).render_as_string(hide_password=False)
 
+    @field_validator("tls_client_accounts", mode="before")
+    @classmethod
+    def _listed(cls, accounts: object) -> object:
+        """Read the list; what is wrong with it is said with the entry: none is a secret."""
+        if not isinstance(accounts, str):
+            return accounts
+        listed: dict[str, str] = {}
+        for entry in filter(None, (part.strip() for part in accounts.split(","))):
+            name, _, account = entry.rpartition("=")
+            kind, _, value = name.partition(":")
+            if kind not in ("URI", "DNS") or not value or names.account(account):
+                raise ValueError(f"must be URI:NAME=ACCOUNT or DNS:NAME=ACCOUNT, separated by commas, and not {entry}")
+            if kind == "DNS":
+                name = f"DNS:{value.lower()}"
+            if name in listed or "*" in name:
+                raise ValueError(f"must name each certificate's name once, and whole: {entry}")
+            listed[name] = account
+        return listed
+
     @field_validator("domains", mode="before")
     @classmethod
     def _separated(cls, domains: object) -> object:
@@ -124,10 +154,20 @@ class Settings(BaseSettings):
         """Refuse anything that is not decided: no process can have such settings."""
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise SettingsError("tls_certificate and tls_key go together")
+        if (self.tls_client_certificate is None) != (self.tls_client_key is None):
+            raise SettingsError("tls_client_certificate and tls_client_key go together")
+        if self.tls_client_certificate is not None and self.tls_roots is None:
+            raise SettingsError("tls_client_certificate needs tls_roots: it is shown to listeners of those alone")
+        if self.tls_client_roots is not None and self.tls_certificate is None:
+            raise SettingsError("asking clients for certificates (tls_client_roots) needs tls_certificate and tls_key")
+        if self.tls_client_roots is None and (self.tls_client_accounts or self.mtls_port is not None):
+            raise SettingsError("tls_client_accounts and mtls_port need tls_client_roots: whose certificates count")
         if bool(self.oidc_issuer) != bool(self.oidc_audience):
             raise SettingsError("oidc_issuer and oidc_audience go together: tokens for anybody else must be refused")
         if not self.audience:
             raise SettingsError("audience must not be empty")
+        if self.tls_client_accounts and not self.issues_tokens:
+            raise SettingsError("tls_client_accounts names service accounts, which need built_in_issuer=true")
         if self.mode == "development":
             if not self.loopback:
                 raise SettingsError(
@@ -175,6 +215,7 @@ class Settings(BaseSettings):
         """Return the variables from which another process, in whatever folder, reads the same settings."""
         values = self.model_dump(exclude_none=True)
         values["data"], values["domains"] = self.data.absolute(), ",".join(self.domains)
+        values["tls_client_accounts"] = ",".join(f"{name}={who}" for name, who in self.tls_client_accounts.items())
         return {f"AIRSPACE_{name.upper()}": str(value) for name, value in values.items()}
 
     def address(self, port: int) -> str:

@@ -1,9 +1,13 @@
 """What the tests of access share. `database` is to come from tests/conftest.py once that is there."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "deployment"))  # certificates: deployment_tls.py
 
 from airspace_server.access.accounts import create_service_account
 from airspace_server.access.identity import Principal

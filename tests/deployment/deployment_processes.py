@@ -175,8 +175,12 @@ class Ended:
 class Wire:
     """Calls one listener with raw bytes. A context manager."""
 
-    def __init__(self, target: str, token: str = "", *, roots: bytes | None = None) -> None:
-        credentials = grpc.ssl_channel_credentials(roots) if roots else None
+    def __init__(
+        self, target: str, token: str = "", *, roots: bytes | None = None, identity: tuple[bytes, bytes] | None = None
+    ) -> None:
+        """With `identity`, a certificate and its key, the client shows that one."""
+        certificate, key = identity or (None, None)
+        credentials = grpc.ssl_channel_credentials(roots, key, certificate) if roots else None
         options = [
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.max_reconnect_backoff_ms", 200),

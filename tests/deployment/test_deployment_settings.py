@@ -56,6 +56,40 @@ SETTINGS = {
     "another kind of database": Case("setting database_url:", {"database_url": "mysql://u:s3cret@localhost/db"}),
     "a database URL that is none": Case("setting database_url:", {"database_url": "s3cret"}),
     "a database port that is none": Case("setting database_url:", {"database_url": "postgresql://u:s3cret@h:p/db"}),
+    "a client key without its certificate": Case("tls_client_key go together", {"tls_client_key": "k.pem"}),
+    "a certificate to show to servers that nobody vouches for": Case(
+        "needs tls_roots", {"tls_client_certificate": "c.pem", "tls_client_key": "k.pem"}
+    ),
+    "clients asked for certificates in plain text": Case("needs tls_certificate", {"tls_client_roots": "c.pem"}),
+    "a port for certificates that nobody vouches for": Case("need tls_client_roots", {"mtls_port": "0"}),
+    "accounts of certificates that nobody vouches for": Case(
+        "need tls_client_roots", {"tls_client_accounts": "URI:spiffe://example.org/ci=ci"}
+    ),
+    "accounts of certificates and no issuer of accounts": Case(
+        "built_in_issuer=true",
+        {
+            "mode": "production",
+            "built_in_issuer": "false",
+            "oidc_issuer": "https://issuer.example",
+            "oidc_audience": "airspace",
+            "tls_client_accounts": "URI:spiffe://example.org/ci=ci",
+            **dict.fromkeys(("tls_certificate", "tls_key", "tls_client_roots"), "c.pem"),
+        },
+    ),
+    **{
+        f"an account of a certificate as {entry}": Case("setting tls_client_accounts:", {"tls_client_accounts": entry})
+        for entry in (
+            "spiffe://example.org/ci=ci",
+            "CN:ci=ci",
+            "dns:ci.example.org=ci",
+            "URI:=ci",
+            "URI:spiffe://example.org/ci",
+            "URI:spiffe://example.org/ci=",
+            "URI:spiffe://example.org/ci=Not An Account",
+            "DNS:*.example.org=ci",
+            "DNS:ci.example.org=ci, DNS:CI.example.org=runner",
+        )
+    },
 }
 """What the settings alone show."""
 PROCESSES = {
@@ -90,6 +124,25 @@ PROCESSES = {
     "an execution process without a fixed HTTP port": Case("http_port", {}, FREE, ("execution",)),
     "an admin process with TLS that trusts nobody": Case(
         "tls_roots", {"tls_certificate": "{cert}", "tls_key": "{key}"}, (), ("admin",)
+    ),
+    "authorities of clients that are none": Case(
+        "holds no certificates", {"tls_certificate": "{cert}", "tls_key": "{key}", "tls_client_roots": "{key}"}
+    ),
+    "an admin process with nothing to show where certificates are asked for": Case(
+        "needs tls_client_certificate",
+        {"tls_certificate": "{cert}", "tls_key": "{key}", "tls_roots": "{cert}", "tls_client_roots": "{cert}"},
+        (),
+        ("admin",),
+    ),
+    "an admin process that forwards calls as somebody": Case(
+        "must not have DNS:localhost",
+        {
+            **dict.fromkeys(("tls_certificate", "tls_roots", "tls_client_roots", "tls_client_certificate"), "{cert}"),
+            **dict.fromkeys(("tls_key", "tls_client_key"), "{key}"),
+            "tls_client_accounts": "URI:spiffe://example.org/ci=ci, DNS:LocalHost=admin",
+        },
+        (),
+        ("admin",),
     ),
 }
 """What only a start shows, each in a process of its own."""
@@ -200,6 +253,9 @@ def test_a_process_reads_what_another_hands_on(monkeypatch, tmp_path: Path):
         oidc_issuer="https://issuer.example",
         oidc_audience="airspace",
         domains=("dev", "prod"),
+        tls_client_roots=tmp_path / "r.pem",
+        tls_client_accounts={"URI:https://example.org/?team=ci": "ci", "DNS:runner.example.org": "runner"},
+        mtls_port=8443,
         http_url="https://airspace.example",
         database_url="postgresql://u:s3cret@127.0.0.1/db",
         grpc_port=4443,
@@ -215,6 +271,15 @@ def test_domains_are_said_with_commas_and_a_database_without_a_driver(monkeypatc
     settings = Settings(data=tmp_path)
     assert settings.domains == ("dev", "prod")
     assert settings.database == "postgresql+psycopg://u:s3cret@127.0.0.1/db"
+
+
+def test_accounts_of_certificates_are_said_with_commas(tmp_path: Path):
+    said = " URI:https://example.org/?team=ci=ci ,DNS:Runner.Example.org=runner,"
+    files = dict.fromkeys(("tls_certificate", "tls_key", "tls_client_roots"), tmp_path / "c.pem")
+    assert Settings(data=tmp_path, tls_client_accounts=said, **files).tls_client_accounts == {
+        "URI:https://example.org/?team=ci": "ci",
+        "DNS:runner.example.org": "runner",
+    }
 
 
 def test_what_a_server_keeps_is_its_owners_alone(folder: Path, outcomes: dict[str, tuple[int, str, str, str]]):

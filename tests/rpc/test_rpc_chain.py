@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
@@ -22,6 +21,7 @@ from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace_server.access.issuer import Issuer
 from airspace_server.app import NATIVE_SERVICES
+from airspace_server.core import clock
 from airspace_server.core.errors import CODES, ApiError, Reason
 from airspace_server.core.scope import Scope
 from airspace_server.observability import JsonLines
@@ -121,15 +121,14 @@ def test_every_kind_of_bad_token_is_refused_by_its_reason(server: Airspace, door
     issuer = server.parts.issuer
     assert issuer
 
-    def late() -> datetime:
-        return datetime.now(UTC) - timedelta(hours=2)
+    def late() -> int:
+        return clock.now() - 7200 * clock.MICROSECONDS
 
     url, audience = issuer.issuer_url, issuer.audience
-    expired = Issuer(server.parts.database, issuer.key, url, audience, late)._sign("viewer", 1, int(late().timestamp()))
-    now = int(datetime.now(UTC).timestamp())
-    foreign = Issuer(server.parts.database, issuer.key, "http://other", audience, late)._sign("viewer", 1, now)
-    elsewhere = Issuer(server.parts.database, issuer.key, url, "other", late)._sign("viewer", 1, now)
-    gone = Issuer(server.parts.database, issuer.key, url, audience, late)._sign("gone", 1, now)
+    expired = Issuer(server.parts.database, issuer.key, url, audience, late).sign("viewer", 1)
+    foreign = Issuer(server.parts.database, issuer.key, "http://other", audience, clock.now).sign("viewer", 1)
+    elsewhere = Issuer(server.parts.database, issuer.key, url, "other", clock.now).sign("viewer", 1)
+    gone = Issuer(server.parts.database, issuer.key, url, audience, clock.now).sign("gone", 1)
     head, claims, signature = good.split(".")
     tokens = {
         "not-a-token": "TOKEN_INVALID",

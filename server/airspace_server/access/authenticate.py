@@ -1,5 +1,7 @@
 """Who calls: bearer tokens verified, from the built-in issuer or one of the operator's own (OpenID Connect).
 
+Where a call brings no token, the certificate of its connection counts, if the operator's list has it (peers.py).
+
 A token counts only if its issuer is one of ours, its signature is by a current key of that issuer, and it says, to us,
 who it is about and until when. What is wrong with a token is told in one of four fixed texts.
 """
@@ -24,10 +26,11 @@ from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import GENERATION_CLAIM, KIND_CLAIM, SERVICE_ACCOUNT, TOKEN_TYPE
 from airspace_server.access.keys import ALGORITHM
+from airspace_server.access.peers import NOBODY, Peers
 from airspace_server.access.policy import PolicyStore
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
-from airspace_server.core.errors import ApiError, Reason, token_invalid
+from airspace_server.core.errors import ApiError, Reason, token_invalid, token_missing
 from airspace_server.core.scope import ExecutionId
 
 MAX_TOKEN: Final = 16 * 1024
@@ -58,6 +61,8 @@ _MAX_DISPLAY: Final = 255
 _MALFORMED: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 Claims = Mapping[str, Any]
+Certificate = Callable[[], bytes | None]
+"""Returns the certificate (PEM) that the listener has verified of a call's connection, None where it asked for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +258,16 @@ class _Keys:
         return self.by_kid.get(kid)
 
 
+def _no_certificate() -> None:
+    return None
+
+
 class Authenticator:
     """Turns the authorization header of a call into its principal. Safe to share between threads.
 
     `launcher_of` says who launched an execution while that runs, None once it does not. `clock` tells the time, aware
-    of its zone. Raises ValueError without issuers and for two of the same URL.
+    of its zone. `peers` are the accounts of certificates. Raises ValueError without issuers and for two of the same
+    URL.
     """
 
     def __init__(
@@ -266,6 +276,7 @@ class Authenticator:
         policy: PolicyStore,
         launcher_of: Callable[[ExecutionId], Principal | None],
         clock: Clock,
+        peers: Peers = NOBODY,
     ) -> None:
         self._issuers = {issuer.issuer_url: issuer for issuer in issuers}
         if not issuers or len(self._issuers) != len(issuers):
@@ -273,17 +284,23 @@ class Authenticator:
         self._policy = policy
         self._launcher_of = launcher_of
         self._clock = clock
+        self._peers = peers
         self._verified = _VerifiedTokens()
 
-    def authenticate(self, authorization_header: str | None) -> Principal:
-        """Return who calls.
+    def authenticate(self, authorization_header: str | None, certificate: Certificate = _no_certificate) -> Principal:
+        """Return who calls: whom the token names, or without any header the account of the connection's certificate.
+
+        A token that does not count is not made good by a certificate: its caller meant to be somebody else.
 
         Raises TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, ACCOUNT_DISABLED, and UNAVAILABLE when an issuer's keys or
         the policy, which knows the service accounts, cannot be had; for an execution's token also what the database
         raises.
         """
+        if authorization_header is None:
+            account, _ = self.certified(certificate)
+            return Principal(f"{SERVICE_ACCOUNT}:{account}")
         if not authorization_header:
-            raise ApiError(Reason.TOKEN_MISSING, "this call needs a bearer token")
+            raise token_missing()
         scheme, _, token = authorization_header.partition(" ")
         token = token.strip(" ")
         if scheme.lower() != "bearer" or len(token) > MAX_TOKEN:
@@ -297,15 +314,29 @@ class Authenticator:
         if now >= identity.expires_at:
             raise _expired()
         # Asked of the policy at every call, so that a disabled account is out at once and not when its token expires.
-        if identity.account is not None:
-            generation = self._policy.snapshot().service_accounts.get(identity.account)
-            if generation is None:
-                raise _disabled()
-            if generation != identity.generation:  # it was given out for a secret that was replaced
-                raise token_invalid()
+        # A token of another generation was given out for a secret that was replaced.
+        if identity.account is not None and self._generation(identity.account) != identity.generation:
+            raise token_invalid()
         if identity.principal.execution is not None:
             return self._delegated(identity.principal.execution)
         return identity.principal
+
+    def certified(self, certificate: Certificate) -> tuple[str, int]:
+        """Return the service account of a certificate, and the generation of that account's secret as of now.
+
+        Raises TOKEN_MISSING for a certificate that stands for nobody, ACCOUNT_DISABLED, and UNAVAILABLE.
+        """
+        shown = certificate()
+        account = None if shown is None else self._peers.account(shown, self._clock() / MICROSECONDS)
+        if account is None:
+            raise token_missing()
+        return account, self._generation(account)
+
+    def _generation(self, account: str) -> int:
+        generation = self._policy.snapshot().service_accounts.get(account)
+        if generation is None:
+            raise _disabled()
+        return generation
 
     def _delegated(self, execution: ExecutionId) -> Principal:
         """Return the principal of an execution, which has a launcher only while it runs and that one may still act."""

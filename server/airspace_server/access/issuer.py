@@ -107,9 +107,11 @@ class Issuer:
             if wait:
                 raise TooManyFailuresError(wait)
             raise InvalidClientError
-        return TokenResponse(self._sign(client_id, row.generation, int(now)), self._lifetime)
+        return TokenResponse(self.sign(client_id, row.generation), self._lifetime)
 
-    def _sign(self, account: str, generation: int, now: int) -> str:
+    def sign(self, account: str, generation: int) -> str:
+        """Return a token for a service account whose caller is known, given out for its secret of that generation."""
+        now = int(self._clock() / MICROSECONDS)
         claims = {
             "iss": self.issuer_url,
             "aud": self.audience,

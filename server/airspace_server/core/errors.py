@@ -132,6 +132,11 @@ def invalid_field(path: str, problem: str) -> ApiError:
     return ApiError(Reason.INVALID_FIELD, f"{path} {problem}", {"field": path}, path)
 
 
+def token_missing() -> ApiError:
+    """Say that nobody is named who makes the call."""
+    return ApiError(Reason.TOKEN_MISSING, "this call needs a bearer token")
+
+
 def token_invalid() -> ApiError:
     """Say that a token does not count, in the same words whatever is wrong with it."""
     return ApiError(Reason.TOKEN_INVALID, "the token is not valid here")

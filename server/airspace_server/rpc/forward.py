@@ -1,7 +1,8 @@
-"""Forwards methods to another server, bytes and credentials untouched.
+"""Forwards methods to another server, bytes and tokens untouched.
 
 Flyte's clients know one endpoint. Where admin and execution run as separate processes, the admin listener passes the
-execution methods on; the execution service authenticates and authorizes the real caller itself.
+execution methods on; the execution service authenticates and authorizes the real caller itself. It sees this server's
+certificate and not the caller's, so for a caller who is known by a certificate alone this server makes a token.
 """
 
 import logging
@@ -14,9 +15,9 @@ import grpc
 
 from airspace_server.audit.ledger import Refusal
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.rpc.interceptors import MAX_MESSAGE, Method, given_request_id
+from airspace_server.rpc.interceptors import MAX_MESSAGE, REFUSED, Method, given_request_id, told
 from airspace_server.rpc.receiving import Receiver
-from airspace_server.rpc.server import Handlers
+from airspace_server.rpc.server import Handlers, certificate_of
 from airspace_server.rpc.status import grpc_code, native, status_of
 
 _log: Final = logging.getLogger("airspace.rpc")
@@ -36,18 +37,32 @@ _OPTIONS: Final = (
 )
 
 
-def channel(target: str, roots: bytes | None) -> grpc.Channel:
-    """Open a channel to the server that calls are forwarded to; with `roots` (PEM) over TLS."""
+def channel(target: str, roots: bytes | None, identity: tuple[bytes, bytes] | None) -> grpc.Channel:
+    """Open a channel to the server that calls are forwarded to.
+
+    With `roots` over TLS, and with `identity`, a certificate chain and its key, as somebody (all PEM).
+    """
     if roots is None:
         return grpc.insecure_channel(target, _OPTIONS)
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), _OPTIONS)
+    chain, key = identity or (None, None)
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots, key, chain), _OPTIONS)
 
 
 class Forwarder:
-    """Passes methods on to another server until `close` is called. It tells `refused` of calls that bring no token."""
+    """Passes methods on to another server until `close` is called.
 
-    def __init__(self, to: grpc.Channel, refused: Callable[[Refusal, str], None]) -> None:
+    `token_of` makes a token for whoever shows a certificate and no token, and raises for nobody. It tells `refused` of
+    calls that end here because of who made them.
+    """
+
+    def __init__(
+        self,
+        to: grpc.Channel,
+        token_of: Callable[[Callable[[], bytes | None]], str],
+        refused: Callable[[Refusal, str], None],
+    ) -> None:
         self._to = to
+        self._token_of = token_of
         self._refused = refused
         self._receiver = Receiver()
         self._lock = threading.Lock()
@@ -81,9 +96,9 @@ class Forwarder:
 
     def _unary(self, path: str, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
         def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-            payload = self._received(path, messages, context)
+            payload, metadata = self._received(path, messages, context)
             try:
-                response, made = call.with_call(payload, timeout=_deadline(context), metadata=_passed(context))
+                response, made = call.with_call(payload, timeout=_deadline(context), metadata=metadata)
             except grpc.RpcError as error:
                 _give_back(error, context)
             context.set_trailing_metadata(_only(made.trailing_metadata(), _GIVEN_BACK))
@@ -92,21 +107,27 @@ class Forwarder:
 
         return behave
 
-    def _received(self, path: str, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        """Wait for the call's message, from callers who at least show a token; whether it is good is asked behind."""
-        if not any(key == "authorization" for key, _ in context.invocation_metadata() or ()):
-            problem = ApiError(Reason.TOKEN_MISSING, "this call needs a bearer token")
-            self._refused(Refusal("", path, "", "", "", problem.reason.value), _request_id(context))
-            _end(context, problem)
+    def _received(self, path: str, messages: Iterator[bytes], context: grpc.ServicerContext) -> tuple[bytes, Metadata]:
+        """Wait for the call's message, and say what goes with it.
+
+        Only from callers who show a token, which is looked at behind, or a certificate that counts here.
+        """
+        metadata = _only(context.invocation_metadata(), _PASSED)
         try:
-            return self._receiver.message(messages, context)
-        except ApiError as error:
-            _end(context, error)
+            if not any(key == "authorization" for key, _ in metadata):
+                metadata += (("authorization", f"Bearer {self._token_of(lambda: certificate_of(context))}"),)
+            return self._receiver.message(messages, context), metadata
+        except Exception as error:
+            request_id = _request_id(context)
+            problem = told(error, request_id)
+            if problem.code in REFUSED:
+                self._refused(Refusal("", path, "", "", "", problem.reason.value), request_id)
+            _end(context, problem, request_id)
 
     def _stream(self, path: str, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
         def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-            payload = self._received(path, messages, context)
-            made = call(payload, timeout=_deadline(context), metadata=_passed(context))
+            payload, metadata = self._received(path, messages, context)
+            made = call(payload, timeout=_deadline(context), metadata=metadata)
             context.add_callback(made.cancel)  # whoever stops listening here stops it there
             with self._lock:
                 self._streams.add(made)
@@ -131,10 +152,6 @@ def _deadline(context: grpc.ServicerContext) -> float | None:
     return remaining if remaining < _FOREVER else None
 
 
-def _passed(context: grpc.ServicerContext) -> Metadata:
-    return _only(context.invocation_metadata(), _PASSED)
-
-
 def _only(metadata: Any, keys: frozenset[str]) -> Metadata:
     return tuple((key, value) for key, value in metadata or () if key in keys)
 
@@ -151,16 +168,15 @@ def _give_back(error: Any, context: grpc.ServicerContext) -> NoReturn:
 
 
 def _unavailable(context: grpc.ServicerContext, message: str) -> NoReturn:
-    _end(context, ApiError(Reason.UNAVAILABLE, message))
+    _end(context, ApiError(Reason.UNAVAILABLE, message), _request_id(context))
 
 
 def _request_id(context: grpc.ServicerContext) -> str:
     return given_request_id(dict(context.invocation_metadata() or ())) or uuid.uuid4().hex
 
 
-def _end(context: grpc.ServicerContext, error: ApiError) -> NoReturn:
-    """End a call that the other server did not end, with the caller's request id or one of its own."""
-    request_id = _request_id(context)
+def _end(context: grpc.ServicerContext, error: ApiError, request_id: str) -> NoReturn:
+    """End a call that the other server did not end."""
     status = status_of(error, request_id, native)
     context.set_trailing_metadata(
         (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", request_id))

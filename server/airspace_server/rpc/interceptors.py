@@ -45,7 +45,8 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNFORESEEN: Final = ApiError(Reason.INTERNAL, "internal error; the request id finds it in the server's log")
 _MAX_SCOPE: Final = 127  # two names of 63 characters and a slash; what is longer was not validated yet
 
-_REFUSED: Final = frozenset({Code.PERMISSION_DENIED, Code.UNAUTHENTICATED})
+REFUSED: Final = frozenset({Code.PERMISSION_DENIED, Code.UNAUTHENTICATED})
+"""How calls end that the audit has, because of who made them."""
 
 Handler = Callable[[Any, Call], Any]
 """Answers a request: with a message, or for a stream with an iterator of messages."""
@@ -66,12 +67,12 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What the chain asks: who a token names, what the policy says now. Both raise ApiError when they cannot tell.
+    """What the chain asks: who calls, and what the policy says now. Both raise ApiError when they cannot tell.
 
     It tells `refused` of every call that ends because of who made it, and `used` of what calls asked for.
     """
 
-    authenticate: Callable[[str | None], Principal]
+    authenticate: Callable[[str | None, Callable[[], bytes | None]], Principal]
     grants: Callable[[], Grants]
     refused: Callable[[Refusal, str], None]
     used: Callable[[Principal, str, Sequence[Need]], None]
@@ -90,6 +91,7 @@ class Exchange:
     receive: Callable[[], bytes]
     metadata: Mapping[str, str | bytes]
     active: Callable[[], bool]
+    certificate: Callable[[], bytes | None]
     request_id: str = field(default_factory=lambda: f"{random.getrandbits(128):032x}")
     principal: Principal = ANONYMOUS
     request: Any = None
@@ -205,25 +207,31 @@ def log(exchange: Exchange) -> Iterator[None]:
             )
 
 
+def told(error: Exception, request_id: str) -> ApiError:
+    """Say what a caller is told of an exception; what is not meant for callers is logged and becomes a fixed text."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, DecodeError | RecursionError):
+        return ApiError(Reason.MALFORMED_MESSAGE, "something in the request is nested too deeply")
+    extra = {"airspace": {"request_id": request_id}}
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        _log.error("the database cannot be used", exc_info=error, extra=extra)
+        return ApiError(Reason.UNAVAILABLE, "a part of the server cannot be reached; try again")
+    _log.error("a call failed", exc_info=error, extra=extra)
+    return _UNFORESEEN
+
+
 @contextlib.contextmanager
 def errors(exchange: Exchange) -> Iterator[None]:
     """Turn whatever is raised into a status: what is known by its reason, everything else into fixed texts."""
     try:
         yield
-    except ApiError as error:
-        problem = error
-    except (DecodeError, RecursionError):
-        problem = ApiError(Reason.MALFORMED_MESSAGE, "something in the request is nested too deeply")
-    except (OperationalError, InterfaceError, PoolTimeout):
-        _log.exception("the database cannot be used", extra={"airspace": {"request_id": exchange.request_id}})
-        problem = ApiError(Reason.UNAVAILABLE, "a part of the server cannot be reached; try again")
-    except Exception:
-        _log.exception("a call failed", extra={"airspace": {"request_id": exchange.request_id}})
-        problem = _UNFORESEEN
+    except Exception as error:
+        problem = told(error, exchange.request_id)
     else:
         return
     exchange.reason = problem.reason.value
-    if problem.code in _REFUSED:
+    if problem.code in REFUSED:
         exchange.guards.refused(exchange.refusal(problem), exchange.request_id)
     try:
         exchange.status = status_of(problem, exchange.request_id, exchange.method.translate)
@@ -241,7 +249,9 @@ def authenticate(exchange: Exchange) -> None:
     """Find out who calls; only public methods go without."""
     if exchange.method.rule.guard is not Guard.PUBLIC:
         header = exchange.metadata.get("authorization")
-        exchange.principal = exchange.guards.authenticate(header if isinstance(header, str) else None)
+        exchange.principal = exchange.guards.authenticate(
+            header if isinstance(header, str) else None, exchange.certificate
+        )
 
 
 def decode(exchange: Exchange) -> None:

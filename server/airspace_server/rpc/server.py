@@ -50,10 +50,20 @@ _OPTIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A listener's certificate chain and private key, PEM."""
+    """A listener's certificate chain and private key, PEM.
+
+    With `client_authorities` (PEM) only clients that show a certificate of theirs can connect: grpc's Python server
+    asks every client of a port for one, or none.
+    """
 
     certificate: bytes
     key: bytes
+    client_authorities: bytes | None = None
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Return what grpc wants."""
+        pairs, authorities = [(self.key, self.certificate)], self.client_authorities
+        return grpc.ssl_server_credentials(pairs, authorities, require_client_auth=authorities is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,20 @@ def _exchange(
     method: Method, guards: Guards, receiver: Receiver, messages: Messages, context: grpc.ServicerContext
 ) -> Exchange:
     metadata = {key: value for key, value in context.invocation_metadata()}  # noqa: C416 -- grpc's own tuples
-    return Exchange(method, guards, lambda: receiver.message(messages, context), metadata, context.is_active)
+    return Exchange(
+        method,
+        guards,
+        lambda: receiver.message(messages, context),
+        metadata,
+        context.is_active,
+        lambda: certificate_of(context),
+    )
+
+
+def certificate_of(context: grpc.ServicerContext) -> bytes | None:
+    """Return the certificate (PEM) of a call's connection, which its listener asked for and verified; None without."""
+    shown: Any = context.auth_context().get("x509_pem_cert")
+    return shown[0] if shown else None
 
 
 def _unary_behaviour(
@@ -189,7 +212,7 @@ class Listener:
             self.port = (
                 self._server.add_insecure_port(address)
                 if tls is None
-                else self._server.add_secure_port(address, grpc.ssl_server_credentials([(tls.key, tls.certificate)]))
+                else self._server.add_secure_port(address, tls.credentials())
             )
         except RuntimeError:
             raise OSError(errno.EADDRINUSE, f"cannot listen on {address}") from None
