@@ -28,6 +28,7 @@ from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.core import clock
 from airspace_server.engine.callback import Callback
 from airspace_server.engine.runners.local import LocalRunner
+from airspace_server.engine.runners.sandbox import Sandbox
 from airspace_server.engine.worker import Worker
 from airspace_server.rpc.forward import Forwarder, channel
 from airspace_server.rpc.server import Handlers, Listener, handlers
@@ -114,16 +115,35 @@ def work(settings: Settings, *, child: bool) -> None:
         database = Database(settings.database)
         wait_until_migrated(database, _MIGRATION_SECONDS)
         data = settings.data.absolute()
+        artifacts = LocalArtifactStore(data / "artifacts")
         worker = Worker(
             database,
-            LocalArtifactStore(data / "artifacts"),
-            LocalRunner(data / "work", callback=_callback(settings)),
+            artifacts,
+            LocalRunner(data / "work", callback=_callback(settings), sandbox=_sandbox(settings, artifacts)),
             owner=f"{socket.gethostname()[:32]}-{os.getpid()}",
             slots=settings.slots,
         )
         _say(_READY)
         worker.run(stop)
         database.close()
+
+
+def _sandbox(settings: Settings, artifacts: LocalArtifactStore) -> Sandbox | None:
+    """Say what tasks are shut in with, and tell the operator when they are not. Raises StartError."""
+    problem = "the setting sandbox is false"
+    if settings.sandbox is not False:
+        sandbox = Sandbox(settings.data.resolve(), artifacts)
+        failed = sandbox.problem()
+        if failed is None:
+            _log.info("tasks are shut in", extra={"airspace": {"own_users": os.geteuid() == 0}})
+            return sandbox
+        if settings.sandbox:
+            raise StartError(f"this machine cannot shut tasks in, as the setting sandbox asks: {failed}")
+        problem = failed
+    _log.warning(
+        "tasks are not shut in: they read and end all that this server can", extra={"airspace": {"why": problem}}
+    )
+    return None
 
 
 def _callback(settings: Settings) -> Callback:

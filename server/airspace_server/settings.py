@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     """In production: the member that becomes the administrator when nobody is bound to anything yet."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Task attempts that one worker runs at once."""
+    sandbox: bool | None = None
+    """Whether tasks are shut in; must be said in production, and otherwise is so where the machine can."""
 
     @field_validator("database_url")
     @classmethod
@@ -182,6 +184,8 @@ class Settings(BaseSettings):
             raise SettingsError(f"listening on {self.host} needs http_url: clients must be told an address")
         if self.built_in_issuer is None:
             raise SettingsError("production needs built_in_issuer to be said: true or false")
+        if self.sandbox is None:
+            raise SettingsError("production needs sandbox to be said: true, or false if tasks may read all that it can")
         if not self.built_in_issuer and not self.oidc_issuer:
             raise SettingsError("production needs an issuer: oidc_issuer, or built_in_issuer=true")
         return self

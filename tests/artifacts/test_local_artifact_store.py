@@ -333,20 +333,31 @@ def test_a_socket_in_the_place_of_an_artifact_is_none(store, monkeypatch):
     refused(Reason.ALREADY_EXISTS, store.write, SCOPE, "out/socket", [b"x"], LIMIT)
 
 
-def test_a_prefix_is_a_folder_for_this_user_alone_and_may_be_asked_for_again(store, root):
+def test_a_prefix_is_a_folder_and_may_be_asked_for_again(store, root):
     url = store.prefix(SCOPE, "executions", "x1", "n0", "0")
     assert url == f"{root}/fraud/development/executions/x1/n0/0"
     assert store.prefix(SCOPE, "executions", "x1", "n0", "0") == url
-    for folder in (root, root / ".incoming", Path(url), Path(url).parent):
-        assert folder.stat().st_mode & 0o777 == 0o700
     (Path(url) / "out").write_bytes(b"of a task")
     scope, path = store.locate(f"{url}/out")
     assert content(store, scope, path) == b"of a task"
 
 
-def test_written_content_is_read_only_even_for_the_user_that_tasks_may_share(store):
-    store.write(SCOPE, "x", [b"x"], LIMIT)
-    assert Path(store.native_url(SCOPE, "x")).stat().st_mode & 0o777 == 0o400
+def test_nobody_else_gets_in_and_what_is_inside_is_for_whoever_is_shown_it_to_read(store, root):
+    mask = os.umask(0o077)
+    try:
+        store.write(SCOPE, "uploads/x", [b"x"], LIMIT)
+    finally:
+        os.umask(mask)
+    modes = {path: path.stat().st_mode & 0o777 for path in (root, *root.rglob("*"))}
+    assert modes == {
+        root: 0o700,
+        root / ".incoming": 0o700,
+        root / "fraud": 0o755,
+        root / "fraud/development": 0o755,
+        root / "fraud/development/uploads": 0o755,
+        root / "fraud/development/uploads/x": 0o444,
+    }
+    assert store.root(SCOPE) == root / "fraud/development"
 
 
 def test_what_is_not_inside_the_store_cannot_be_located(store, root, tmp_path):

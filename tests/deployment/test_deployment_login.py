@@ -40,6 +40,7 @@ def deployment(
     served = Deployment(
         tmp_path_factory.mktemp("login"),
         mode="production",
+        sandbox="false",
         built_in_issuer=str(built_in).lower(),
         oidc_issuer=issuer.url,
         oidc_audience="airspace",

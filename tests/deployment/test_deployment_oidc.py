@@ -32,6 +32,7 @@ def production(issuer: ForeignIssuer, tmp_path_factory: pytest.TempPathFactory) 
     deployment = Deployment(
         tmp_path_factory.mktemp("oidc"),
         mode="production",
+        sandbox="false",
         built_in_issuer="false",
         oidc_issuer=issuer.url,
         oidc_audience="airspace",

@@ -41,8 +41,11 @@ SETTINGS = {
     "no audience of its own": Case("audience must not be empty", {"audience": ""}),
     "development without its issuer": Case("built-in issuer", {"built_in_issuer": "false"}),
     "production that does not say who issues tokens": Case("built_in_issuer", {"mode": "production"}),
+    "production that does not say whether tasks are shut in": Case(
+        "sandbox", {"mode": "production", "built_in_issuer": "true"}
+    ),
     "production with nobody who issues tokens": Case(
-        "needs an issuer", {"mode": "production", "built_in_issuer": "false"}
+        "needs an issuer", {"mode": "production", "built_in_issuer": "false", "sandbox": "false"}
     ),
     "production on every address without TLS": Case(
         "tls_certificate", {"mode": "production", "built_in_issuer": "true", "host": "0.0.0.0"}
@@ -113,7 +116,8 @@ PROCESSES = {
         "needs TLS", {"execution_target": "execution.example:8090"}, (), ("admin",)
     ),
     "an administrator that is no member": Case(
-        "bootstrap_admin", {"mode": "production", "built_in_issuer": "true", "bootstrap_admin": "root"}
+        "bootstrap_admin",
+        {"mode": "production", "built_in_issuer": "true", "sandbox": "false", "bootstrap_admin": "root"},
     ),
     "a database that does not answer": Case(
         "the database cannot be used", {"database_url": "postgresql://u:s3cret@127.0.0.1:{closed}/db"}
@@ -247,6 +251,7 @@ def test_a_process_reads_what_another_hands_on(monkeypatch, tmp_path: Path):
         data=tmp_path,
         mode="production",
         built_in_issuer=True,
+        sandbox=True,
         host="0.0.0.0",
         tls_certificate=tmp_path / "c.pem",
         tls_key=tmp_path / "k.pem",

@@ -1,11 +1,13 @@
 """A real server process: `airspace serve`, as anybody starts it."""
 
+import contextlib
 import os
 import re
 import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,8 +44,8 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-SLOTS = str(max(2, os.cpu_count() or 1))
-"""A task that waits for what it launched needs a second slot, on a machine of one core too."""
+SLOTS = str(max(3, os.cpu_count() or 1))
+"""A task that waits for what it launched, while another runs beside it, needs three, however few cores there are."""
 
 
 class Server:
@@ -93,6 +95,24 @@ class Server:
             except psutil.NoSuchProcess:
                 continue
         return found
+
+    def file(self, project: str) -> Path:
+        """Name a file that is not there yet, where the tasks of the project's development see it."""
+        return self.data / "artifacts" / project / "development" / uuid.uuid4().hex
+
+    def processes(self, execution: str) -> list[psutil.Process]:
+        """List the processes of the attempts of an execution."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("FLYTE_INTERNAL_EXECUTION_ID") == execution:
+                    found.append(process)
+        return found
+
+    def has_printed(self, execution: str, line: str) -> bool:
+        """Tell whether a task of an execution has written this line."""
+        outputs = (self.data / "work").glob(f"*/*/{execution}/*/*/stdout")
+        return any(line in output.read_text().splitlines() for output in outputs)
 
     def client_file(self, account: str) -> Path:
         return self.data / "clients" / f"{account}.yaml"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from e2e_clients import PROJECT, Account, create_project
-from e2e_server import eventually
+from e2e_server import Server, eventually
 
 VICTIMS = "victims"
 DENIED = "PERMISSION_DENIED this needs "
@@ -20,18 +20,25 @@ def launch(account: Account, project: str, workflow: str, **inputs: object) -> s
 
 
 @pytest.fixture(scope="module")
-def attacked(admin: Account, developer: Account, tmp_path_factory) -> dict:
-    """What a malicious task came back with that the administrator of the whole server launched in development."""
+def attacked(admin: Account, developer: Account, server: Server, tmp_path_factory) -> dict:
+    """What a malicious task came back with that the administrator of the whole server launched in development.
+
+    A victim's task runs beside it all the time.
+    """
     source = shutil.copytree(Path(__file__).with_name("attacking"), tmp_path_factory.mktemp("attacking") / "source")
     create_project(admin, VICTIMS)
     for project in (VICTIMS, PROJECT):
         scope = ("--project", project, "--domain", "development", "--version", "v1")
         registered = admin.pyflyte("register", *scope, "attack.py", cwd=source)
         assert registered.code == 0, registered.text
-    victim = launch(admin, VICTIMS, "small_wf", x=1)
+    gate = server.file(VICTIMS)
+    victim = launch(admin, VICTIMS, "hold_wf", gate=str(gate))
+    eventually(lambda: server.has_printed(victim, "holding"))
     inputs = {"target": PROJECT, "other": VICTIMS, "victim": victim}
     name = launch(admin, PROJECT, "attack_wf", **inputs)
     execution = admin.wait(admin.remote.fetch_execution(name=name))
+    assert server.processes(victim)
+    gate.touch()
     return {**json.loads(execution.outputs["o0"]), "execution": name}
 
 
@@ -78,6 +85,16 @@ def test_a_task_gets_nothing_beyond_its_own_scope_and_registers_nothing_there(at
         assert "which is not allowed in" in tried[name], tried[name]
     for name in ("without a token", "with an altered token"):
         assert tried[name].startswith("UNAUTHENTICATED"), tried[name]
+
+
+def test_a_task_that_is_shut_in_reads_nothing_of_other_tasks_and_of_the_server(attacked, server):
+    machine = attacked["machine"]
+    assert machine.pop("own artifacts")
+    log = server.log.read_text()
+    if "tasks are shut in" in log:
+        assert set(map(tuple, machine.values())) == {()}, machine
+    else:  # then the operator was told, and why
+        assert "tasks are not shut in" in log
 
 
 def test_urls_that_were_altered_or_guessed_are_good_for_nothing(attacked):

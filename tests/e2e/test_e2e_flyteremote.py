@@ -1,7 +1,6 @@
 """What programs do through FlyteRemote."""
 
 import grpc
-import psutil
 import pytest
 from e2e_clients import PROJECT
 from e2e_server import eventually
@@ -55,12 +54,10 @@ def test_a_failed_execution_carries_the_text_of_its_tasks_error(developer):
     assert "flows.quick.explode" in failed.closure.error.message
 
 
-def test_terminate_ends_the_task_and_all_its_processes(developer, tmp_path):
-    marker, gate = tmp_path / "marker", tmp_path / "gate"
-    held = developer.launch("hold_wf", marker=str(marker), gate=str(gate))
-    eventually(lambda: marker.exists() and marker.read_text().endswith("\n"))
-    pid = int(marker.read_text())
-    assert psutil.pid_exists(pid)
+def test_terminate_ends_the_task_and_all_its_processes(developer, server):
+    held = developer.launch("hold_wf", gate=str(server.file(PROJECT)))
+    eventually(lambda: server.has_printed(held.id.name, "holding"))
+    assert server.processes(held.id.name)
 
     developer.remote.terminate(held, "enough")
     ended = developer.wait(held)
@@ -68,7 +65,7 @@ def test_terminate_ends_the_task_and_all_its_processes(developer, tmp_path):
     assert ended.closure.phase == WorkflowExecutionPhase.ABORTED
     assert ended.closure.abort_metadata.cause == "enough"
     assert ended.closure.abort_metadata.principal == "service-account:developer"
-    eventually(lambda: not psutil.pid_exists(pid), seconds=10)
+    eventually(lambda: not server.processes(held.id.name), seconds=10)
 
 
 def test_recent_executions_come_newest_first(developer, finished):

@@ -5,7 +5,6 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from e2e_clients import PROJECT, Account, create_project, register
 from e2e_server import Server, eventually, free_ports
@@ -33,8 +32,8 @@ def owner(restarted: Server, flows: Path) -> Account:
     return admin
 
 
-def test_a_task_survives_the_death_of_its_worker(restarted, owner, tmp_path):
-    name, marker, gate = _held(owner, tmp_path)
+def test_a_task_survives_the_death_of_its_worker(restarted, owner):
+    name, gate = _held(owner, restarted)
     worker = restarted.worker()
 
     worker.kill()
@@ -43,12 +42,11 @@ def test_a_task_survives_the_death_of_its_worker(restarted, owner, tmp_path):
     assert owner.airspace("executions", "watch", *SCOPE, name).code == 0
     assert owner.airspace_json("executions", "outputs", *SCOPE, name) == {"o0": "released"}
     assert restarted.worker().pid != worker.pid
-    for pid in map(int, marker.read_text().split()):
-        eventually(lambda pid=pid: not psutil.pid_exists(pid))
+    eventually(lambda: not restarted.processes(name))
 
 
-def test_a_server_that_comes_back_has_kept_everything_and_finishes_what_ran(restarted, owner, tmp_path):
-    name, _, gate = _held(owner, tmp_path)
+def test_a_server_that_comes_back_has_kept_everything_and_finishes_what_ran(restarted, owner):
+    name, gate = _held(owner, restarted)
     before = owner.airspace_json("launch-plans", "list", *SCOPE)
     addresses = restarted.grpc, restarted.http
 
@@ -85,10 +83,9 @@ def test_the_end_of_a_server_ends_every_process_of_it(tmp_path):
         assert probe.connect_ex((host, int(port))) != 0
 
 
-def _held(owner: Account, folder: Path) -> tuple[str, Path, Path]:
+def _held(owner: Account, server: Server) -> tuple[str, Path]:
     """Launch a task that waits for a file, and return its execution's name once the task runs."""
-    marker, gate = folder / "marker", folder / "gate"
-    inputs = f'{{"marker": "{marker}", "gate": "{gate}"}}'
-    name = owner.airspace_json(*HOLD, inputs)["name"]
-    eventually(lambda: marker.exists() and marker.read_text().endswith("\n"))
-    return name, marker, gate
+    gate = server.file(PROJECT)
+    name = owner.airspace_json(*HOLD, f'{{"gate": "{gate}"}}')["name"]
+    eventually(lambda: server.has_printed(name, "holding"))
+    return name, gate

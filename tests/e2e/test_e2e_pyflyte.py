@@ -112,8 +112,8 @@ def test_execution_relaunch_launches_the_same_again(developer, finished):
     developer.remote.terminate(again, "nobody waits for it")
 
 
-def test_execution_recover_launches_a_failed_one_again_and_keeps_what_had_succeeded(developer, tmp_path):
-    path = tmp_path / "flour"
+def test_execution_recover_launches_a_failed_one_again_and_keeps_what_had_succeeded(developer, server):
+    path = server.file(PROJECT)
     failed = developer.wait(developer.launch("bake_wf", path=str(path)))
     assert "FileNotFoundError" in failed.closure.error.message
     path.write_text("wheat")

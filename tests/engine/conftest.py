@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from engine_rows import add_project
+from engine_runners import RUNNERS
 
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.core.clock import now
 from airspace_server.engine.runners.local import LocalRunner
+from airspace_server.engine.runners.sandbox import Sandbox
 from airspace_server.engine.worker import Worker
 
 
@@ -33,13 +35,21 @@ def programs(tmp_path):
     program = folder / "pyflyte-execute"
     source = Path(__file__).with_name("engine_stand_in.py").read_text()
     program.write_text(f"#!{sys.executable} -S\n{source}")
-    program.chmod(0o700)
+    program.chmod(0o755)
     return folder
 
 
 @pytest.fixture
 def runner(tmp_path, programs):
     return LocalRunner(tmp_path / "work", programs)
+
+
+collect_ignore = [] if "shut in" in RUNNERS else ["test_engine_sandbox.py"]
+
+
+@pytest.fixture
+def sandbox(tmp_path, artifacts):
+    return Sandbox(tmp_path, artifacts)
 
 
 @pytest.fixture

@@ -87,6 +87,8 @@ elif act != "nothing":
     if act in ("wait", "escape-and-wait", "stubborn"):
         log("ready")
         wait_for(os.environ.get("GATE", "/never"))
+    if act == "exec":
+        exec(os.environ["CODE"])
     if act == "environ":
         seen = {"env": dict(os.environ), "argv": sys.argv, "cwd": str(Path.cwd())}
         Path(os.environ["SEEN"]).write_text(json.dumps(seen))

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from engine_rows import SCOPE, integer, lines, literals, task
+from engine_runners import RUNNERS
 from flyteidl.core import errors_pb2, literals_pb2
 
 from airspace_server.core.execution import ErrorKind
@@ -23,15 +24,27 @@ from airspace_server.engine.runners.command import MARK
 from airspace_server.engine.runners.local import LocalRunner
 
 
-@pytest.fixture
-def log(tmp_path):
-    return tmp_path / "log"
+@pytest.fixture(params=RUNNERS)
+def runner(request, tmp_path, programs, sandbox):
+    """Either way all else is the same."""
+    return LocalRunner(tmp_path / "work", programs, sandbox=None if request.param == "free" else sandbox)
 
 
 @pytest.fixture
-def attempt(tmp_path, log):
-    raw_data = tmp_path / "raw"
-    raw_data.mkdir()
+def raw_data(tmp_path):
+    """The one folder of the test's in which tasks write, shut in or not."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def log(raw_data):
+    return raw_data / "log"
+
+
+@pytest.fixture
+def attempt(raw_data, log):
 
     def make(number=0, inputs=None, **env):
         template = task("t", LOG=str(log), **env)
@@ -80,8 +93,9 @@ def alive(mark):
     return found
 
 
-def gone(pid):
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+def left(escaped):
+    """List the processes that have left everything; of those that are shut in their ids are no ids out here."""
+    return [each for each in psutil.process_iter(["cmdline"]) if str(escaped) in (each.info["cmdline"] or ())]
 
 
 def test_a_task_gets_its_inputs_and_gives_its_outputs(run):
@@ -100,9 +114,9 @@ def test_nothing_of_the_task_runs_before_it_is_released(runner, attempt, log):
     assert lines(log) == []
 
 
-def test_the_environment_is_the_tasks_own_and_nothing_of_the_servers(run, tmp_path, monkeypatch):
+def test_the_environment_is_the_tasks_own_and_nothing_of_the_servers(run, tmp_path, raw_data, monkeypatch):
     monkeypatch.setenv("AIRSPACE_SIGNING_KEY", "secret")
-    seen = tmp_path / "seen"
+    seen = raw_data / "seen"
     started = run(number=2, ACT="environ", SEEN=str(seen))
     assert isinstance(started.outcome(), Succeeded)
     env = json.loads(seen.read_text())["env"]
@@ -130,18 +144,15 @@ def test_the_environment_is_the_tasks_own_and_nothing_of_the_servers(run, tmp_pa
 
 
 def test_what_a_task_calls_back_with_is_for_this_user_alone_and_gone_when_it_ends(tmp_path, programs, attempt):
+    (tmp_path / "ca.pem").write_text("an authority")
     callback = Callback(lambda execution: f"token of {execution}", "127.0.0.1:7000", True, tmp_path / "ca.pem")
     runner = LocalRunner(tmp_path / "called", programs, callback)
     started = Started(runner, attempt(FLYTECTL_CONFIG="/elsewhere"))
     config = Path(psutil.Process(started.pid).environ()["FLYTECTL_CONFIG"])
     admin = json.loads(config.read_text())["admin"]
     command, token = admin.pop("command"), started.folder / "tmp" / "token"
-    assert admin == {
-        "endpoint": "dns:///127.0.0.1:7000",
-        "insecure": False,
-        "authType": "ExternalCommand",
-        "caCertFilePath": str(tmp_path / "ca.pem"),
-    }
+    assert Path(admin.pop("caCertFilePath")).read_text() == "an authority"
+    assert admin == {"endpoint": "dns:///127.0.0.1:7000", "insecure": False, "authType": "ExternalCommand"}
     assert subprocess.run(command, capture_output=True, check=True).stdout == f"token of {SCOPE}/e1".encode()
     assert {stat.S_IMODE(path.stat().st_mode) for path in (config, token)} == {0o600}
     assert isinstance(started.release().outcome(), Succeeded)
@@ -149,16 +160,16 @@ def test_what_a_task_calls_back_with_is_for_this_user_alone_and_gone_when_it_end
     assert not token.exists()
 
 
-def test_the_executions_variables_go_before_the_tasks(runner, attempt, tmp_path):
-    seen = tmp_path / "seen"
+def test_the_executions_variables_go_before_the_tasks(runner, attempt, raw_data):
+    seen = raw_data / "seen"
     spec = replace(attempt(ACT="copy"), environment={"ACT": "environ", "SEEN": str(seen), MARK: "forged"})
     started = Started(runner, spec).release()
     assert isinstance(started.outcome(), Succeeded)
     assert json.loads(seen.read_text())["env"][MARK] == started.mark
 
 
-def test_the_folder_is_for_this_user_alone_and_code_is_unpacked_inside_it(runner, attempt, tmp_path):
-    seen = tmp_path / "seen"
+def test_the_folder_is_for_this_user_alone_and_code_is_unpacked_inside_it(runner, attempt, tmp_path, raw_data):
+    seen = raw_data / "seen"
     spec = attempt(ACT="environ", SEEN=str(seen))
     spec.task.container.args[:] = [
         *("pyflyte-execute", "--additional-distribution", "/x.tar.gz", "--dest-dir", "/root"),
@@ -174,24 +185,13 @@ def test_the_folder_is_for_this_user_alone_and_code_is_unpacked_inside_it(runner
     assert found["cwd"] == str(started.folder / "code")
     assert found["argv"][3:] == [
         *("--dest-dir", str(started.folder / "code"), "--inputs", str(started.folder / "inputs.pb")),
-        *("--output-prefix", str(started.out), "--raw", str(tmp_path / "raw")),
-        *(
-            "--checkpoint",
-            str(tmp_path / "raw" / "checkpoint"),
-            "--prev",
-            "",
-            "--x",
-            "1",
-            "--",
-            "--dest-dir",
-            "/root",
-            "t",
-        ),
+        *("--output-prefix", str(started.out), "--raw", str(raw_data)),
+        *("--checkpoint", str(raw_data / "checkpoint"), "--prev", "", "--x", "1", "--", "--dest-dir", "/root", "t"),
     ]
 
 
-def test_the_checkpoint_of_the_attempt_before_is_passed_on_when_there_is_one(runner, attempt, tmp_path):
-    seen, before = tmp_path / "seen", tmp_path / "before"
+def test_the_checkpoint_of_the_attempt_before_is_passed_on_when_there_is_one(runner, attempt, tmp_path, raw_data):
+    seen, before = raw_data / "seen", tmp_path / "before"
     (before / "checkpoint").mkdir(parents=True)
     spec = replace(attempt(number=1, ACT="environ", SEEN=str(seen)), previous_raw_data=str(before))
     spec.task.container.args[-2:-2] = ["{{.prevCheckpointPrefix}}"]
@@ -299,23 +299,24 @@ def test_only_the_end_of_a_long_error_output_is_quoted(run):
     assert failed.error.message.endswith("the end")
 
 
-def test_ending_a_task_ends_a_process_that_has_left_everything(run, tmp_path, until):
-    escaped = tmp_path / "escaped"
+def test_ending_a_task_ends_a_process_that_has_left_everything(run, raw_data, until):
+    escaped = raw_data / "escaped"
     started = run(ACT="escape-and-wait", ESCAPED=str(escaped))
-    pid = int(until(lambda: escaped.exists() and escaped.read_text()))
-    assert not gone(pid)
+    until(lambda: escaped.exists() and escaped.read_text())
+    assert left(escaped)
     started.runner.end(started.handle)
     assert isinstance(started.outcome(), Lost)
-    assert gone(pid)
+    assert left(escaped) == []
     assert alive(started.mark) == []
     assert not (started.folder / "code").exists()
 
 
-def test_what_a_task_leaves_running_when_it_succeeds_is_ended(run, tmp_path):
-    escaped = tmp_path / "escaped"
+def test_what_a_task_leaves_running_when_it_succeeds_is_ended(run, raw_data):
+    escaped = raw_data / "escaped"
     started = run(ACT="escape", ESCAPED=str(escaped))
     assert isinstance(started.outcome(), Succeeded)
-    assert gone(int(escaped.read_text()))
+    assert escaped.read_text()
+    assert left(escaped) == []
 
 
 def test_a_task_that_ignores_the_request_to_end_is_killed(run, log, until):
@@ -354,10 +355,13 @@ sys.path.insert(0, sys.argv[1])
 from engine_rows import SCOPE, literals, task
 from airspace_server.core.scope import ExecutionId
 from airspace_server.engine.runners.base import AttemptSpec
+from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.engine.runners.local import LocalRunner
+from airspace_server.engine.runners.sandbox import Sandbox
 root, act, release = Path(sys.argv[2]), sys.argv[3], sys.argv[4] == "release"
-template = task("t", ACT=act, LOG=str(root / "log"), ESCAPED=str(root / "escaped"))
-runner = LocalRunner(root / "work", root / "programs")
+template = task("t", ACT=act, LOG=str(root / "raw/log"), ESCAPED=str(root / "raw/escaped"))
+sandbox = Sandbox(root, LocalArtifactStore(root / "artifacts")) if sys.argv[5] == "shut in" else None
+runner = LocalRunner(root / "work", root / "programs", sandbox=sandbox)
 spec = AttemptSpec(ExecutionId(SCOPE, "e1"), "wf", "lp", "n0", 0, template, literals(x=1), str(root / "raw"))
 prepared = runner.prepare(spec)
 if release:
@@ -367,31 +371,37 @@ os._exit(9)
 """
 
 
-def left_behind(tmp_path, act, release):
-    """Let another process begin an attempt and die."""
-    command = [sys.executable, "-c", LEAVES_BEHIND, str(Path(__file__).parent), str(tmp_path), act, release]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 9, done.stderr
-    return done.stdout.strip()
+@pytest.fixture
+def left_behind(request, tmp_path, raw_data):
+    """Let another process, whose runner is like this one's, begin an attempt and die."""
+
+    def leave(act, release):
+        arguments = [str(Path(__file__).parent), str(tmp_path), act, release, request.node.callspec.params["runner"]]
+        command = [sys.executable, "-c", LEAVES_BEHIND, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 9, done.stderr
+        return done.stdout.strip()
+
+    return leave
 
 
-def test_an_attempt_that_was_left_running_is_ended_by_who_takes_over(runner, tmp_path, log, until):
-    handle = left_behind(tmp_path, "escape-and-wait", "release")
+def test_an_attempt_that_was_left_running_is_ended_by_who_takes_over(runner, left_behind, log, until):
+    handle = left_behind("escape-and-wait", "release")
     until(lambda: "ready t 0" in lines(log))
     assert runner.reap(handle) is None
     assert alive(json.loads(handle)["mark"]) == []
-    assert gone(int((tmp_path / "escaped").read_text()))
+    assert left(log.with_name("escaped")) == []
     assert runner.reap(handle) is None
 
 
-def test_an_attempt_that_came_to_its_end_alone_gives_its_result_to_who_takes_over(runner, tmp_path, until):
-    handle = left_behind(tmp_path, "copy", "release")
+def test_an_attempt_that_came_to_its_end_alone_gives_its_result_to_who_takes_over(runner, left_behind, until):
+    handle = left_behind("copy", "release")
     until(lambda: not alive(json.loads(handle)["mark"]))
     assert runner.reap(handle) == Succeeded(literals(x=1))
 
 
-def test_an_attempt_that_was_not_released_ends_with_who_prepared_it(runner, tmp_path, log, until):
-    handle = left_behind(tmp_path, "copy", "hold")
+def test_an_attempt_that_was_not_released_ends_with_who_prepared_it(runner, left_behind, log, until):
+    handle = left_behind("copy", "hold")
     until(lambda: not alive(json.loads(handle)["mark"]))
     assert lines(log) == []
     assert runner.reap(handle) is None

@@ -36,6 +36,8 @@ _LEFTOVER_SECONDS: Final = 24 * 3600
 class LocalArtifactStore:
     """An ArtifactStore in the folder `root`, which is made if it is missing and must be one file system.
 
+    What is below `root` can be read by whoever gets there; `root` itself lets nobody in but this user.
+
     Files being written are in ROOT/.incoming, which no scope can be named like, and appear under their key by a hard
     link: a link, unlike a rename, never replaces what another writer put there first. What a crash leaves there is
     removed by a later start, once it is a day old and so no other process' running upload.
@@ -76,8 +78,8 @@ class LocalArtifactStore:
         try:
             with tempfile.NamedTemporaryFile(dir=self._incoming) as file:
                 size = _fill(file, chunks, limit, md5)
-                # A task gets this very file as its input: without leave to write it cannot change it by mistake.
-                os.fchmod(file.fileno(), 0o400)
+                # A task gets this very file as its input, whoever it runs as, and must not change it by mistake.
+                os.fchmod(file.fileno(), 0o444)
                 os.fsync(file.fileno())
                 with self._folder(folders, create=True) as folder:
                     try:
@@ -121,13 +123,19 @@ class LocalArtifactStore:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
 
     def prefix(self, scope: Scope, *segments: str) -> str:
-        """Make the folder, for this user alone, and return its absolute path.
+        """Make the folder and return its absolute path.
 
         Raises ALREADY_EXISTS when something else than a folder is in the way.
         """
         path = "/".join(segments)
         with self._folder(check_key(scope, path), create=True):
             return self.native_url(scope, path)
+
+    def root(self, scope: Scope) -> Path:
+        """Make the folder of all artifacts of a scope, and return its absolute path."""
+        project, domain, _ = check_key(scope, "any")
+        with self._folder((project, domain), create=True):
+            return self._root / project / domain
 
     @contextmanager
     def _folder(self, segments: Iterable[str], *, create: bool) -> Iterator[int]:
@@ -165,15 +173,19 @@ def _fill(file: IO[bytes], chunks: Iterable[bytes], limit: int, md5: bytes | Non
 def _make_folder(parent: int, name: str) -> int:
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
+        made = True
         os.fsync(parent)
     except FileExistsError:
-        pass
+        made = False
     try:
-        return os.open(name, _FOLDER, dir_fd=parent)
+        folder = os.open(name, _FOLDER, dir_fd=parent)
     except OSError as error:
         if error.errno not in _ABSENT:
             raise
         raise _taken() from None
+    if made:
+        os.fchmod(folder, 0o755)  # as it is said here, whatever the umask is
+    return folder
 
 
 def _open_regular(folder: int, name: str) -> BufferedReader | None:

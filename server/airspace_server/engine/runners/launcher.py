@@ -1,7 +1,8 @@
 """Runs one command and everything that the command starts, to the end: the parent of an attempt's processes.
 
-Started as `python -I -S launcher.py FOLDER COMMAND...` with the environment of the task, in a session of its own. It is
-small and imports little, because every attempt pays for its start.
+Started as `python -I -S launcher.py FOLDER VIEW COMMAND...` with the environment of the task, in a session of its own.
+It is small and imports little, because every attempt pays for its start. VIEW is what the command is shut in with, in
+JSON (namespaces.py); "" leaves it free.
 
 - It waits for a line on stdin. When stdin closes without one, whoever started it is gone: it exits and runs nothing.
 - It adopts orphans, where the system can do that: a process that left the session, or whose parent has ended, is still
@@ -38,6 +39,7 @@ class Launcher:
         """Run the command, then end what is left of its tree; return its exit code, None if it was ended."""
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGALRM, self._end_now)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGALRM))
         try:
             self._command = os.posix_spawn(
                 command[0],
@@ -48,7 +50,7 @@ class Launcher:
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
             )
         except OSError as error:
-            print(f"cannot start {os.path.basename(command[0])}: {error.strerror}", file=sys.stderr, flush=True)  # noqa: PTH119, T201 -- pathlib is slow to import; stderr is the task's
+            print(f"cannot start {os.path.basename(command[0])}: {error.strerror}", file=sys.stderr, flush=True)  # noqa: T201 -- stderr is the task's
             return _NOT_STARTED
         if self._ended:  # the signal came before there was anything to pass it on to
             self._signal_tree(signal.SIGKILL)
@@ -86,10 +88,10 @@ class Launcher:
 def descendants() -> list[int]:
     """List the processes below this one, from /proc."""
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 -- pathlib is slow to import
+    for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 -- as above
+                with open(f"/proc/{name}/stat", "rb") as file:
                     parent = int(file.read().rpartition(b")")[2].split()[1])
             except OSError:
                 continue
@@ -103,9 +105,18 @@ def descendants() -> list[int]:
     return found
 
 
+def _shut_in(view: str, command: list[str]) -> int | None:
+    import json
+
+    sys.path.append(__file__.removesuffix("/airspace_server/engine/runners/launcher.py"))
+    from airspace_server.engine.runners import namespaces
+
+    return namespaces.shut_in(json.loads(view), lambda: Launcher().run(command))
+
+
 def main() -> None:
     """Wait for leave, run the command and record how it ended."""
-    folder, *command = sys.argv[1:]
+    folder, view, *command = sys.argv[1:]
     if not sys.stdin.readline():
         return
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -113,11 +124,11 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = _MAX_FILES if hard == resource.RLIM_INFINITY else min(_MAX_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    code = Launcher().run(command)
+    code = _shut_in(view, command) if view else Launcher().run(command)
     if code is not None:
-        with open(f"{folder}/done.new", "w") as file:  # noqa: PTH123 -- as above
+        with open(f"{folder}/done.new", "w") as file:
             file.write(str(code))
-        os.rename(f"{folder}/done.new", f"{folder}/done")  # noqa: PTH104 -- as above
+        os.rename(f"{folder}/done.new", f"{folder}/done")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ An attempt's folder is WORK/project/domain/execution/node/NUMBER-MARK, for this 
     out/        outputs.pb or error.pb, and deck.html
     code/       where the task runs and its code is unpacked; removed at its end
     tmp/        its HOME and TMPDIR, with what it calls the server back by (callback.py); removed at its end
+    root/       where its view of the machine is put together, for itself alone (sandbox.py); removed at its end
     stdout, stderr
     done        the exit code; written when nothing of the attempt runs any more (launcher.py)
 
-An attempt is found again by the mark in its environment, which every process that it starts inherits. Processes of an
-attempt run as the user of this server: the folder keeps attempts apart, it does not lock them in.
+An attempt is found again by the mark in its environment, which every process that it starts inherits. Without a sandbox
+the processes of an attempt run as the user of this server: the folder keeps attempts apart, it does not lock them in.
 """
 
 import json
@@ -32,12 +33,15 @@ from typing import Final
 
 import psutil
 
+from airspace_server.core.errors import ApiError
 from airspace_server.core.execution import ErrorKind, ExecutionError
+from airspace_server.core.scope import Scope
 from airspace_server.engine.callback import Callback
 from airspace_server.engine.outcome import Failed, Lost, Outcome
 from airspace_server.engine.runners import launcher, result
 from airspace_server.engine.runners.base import AttemptSpec, Prepared, RefusedError
 from airspace_server.engine.runners.command import MARK, command_line, environment, refused
+from airspace_server.engine.runners.sandbox import Sandbox, launching
 
 _STDERR_TAIL: Final = 4096
 _PATIENCE: Final = launcher.GRACE + 3.0
@@ -68,16 +72,21 @@ class LocalRunner:
 
     `programs` is the folder of flytekit's commands, by default that of the Python that runs this. Handles mean nothing
     elsewhere: all workers of a database that use this runner are on one machine. Without a `callback` tasks do not
-    learn how to call the server.
+    learn how to call the server; without a `sandbox` they are not shut in.
     """
 
     def __init__(
-        self, work: Path, programs: Path = Path(sys.executable).parent, callback: Callback | None = None
+        self,
+        work: Path,
+        programs: Path = Path(sys.executable).parent,
+        callback: Callback | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         work.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._work = work
         self._programs = programs
         self._callback = callback
+        self._sandbox = sandbox
         self._attempts: dict[str, _Attempt] = {}
 
     def prepare(self, attempt: AttemptSpec) -> Prepared:
@@ -98,6 +107,9 @@ class LocalRunner:
         except ValueError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise refused("its arguments or environment cannot be given to a process") from error
+        except ApiError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise refused("an artifact that its command names is not there") from error
         except RefusedError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -153,9 +165,17 @@ class LocalRunner:
         variables = environment(attempt, mark=mark, home=tmp, programs=self._programs)
         if self._callback is not None:
             variables.update(self._callback.prepare(attempt.execution, tmp))
+        view = None
+        if self._sandbox is not None:
+            scope, task = attempt.execution.scope, attempt.task.id
+            command = self._sandbox.borrowed(scope, Scope(task.project, task.domain), command, tmp)
+            inputs.chmod(0o644)
+            own = (out, code, tmp, Path(attempt.raw_data))
+            self._sandbox.own(scope, (*own, *tmp.rglob("*")))
+            view = self._sandbox.view(scope, folder, work=code, read=[inputs, self._programs], write=own)
         with (folder / "stdout").open("xb") as stdout, (folder / "stderr").open("xb") as stderr:
             return subprocess.Popen(  # noqa: S603 -- running registered code is what this is for
-                [sys.executable, "-I", "-S", launcher.__file__, str(folder), *command],
+                launching(folder, view, command),
                 cwd=code,
                 env=variables,
                 stdin=subprocess.PIPE,
@@ -222,7 +242,7 @@ def _finish(handle: _Handle) -> Outcome | None:
     if code is not None and _CODE.fullmatch(code):
         out = handle.folder / "out"
         outcome = result.outcome(lambda name: _read(out / name), int(code), _tail(handle.folder / "stderr"))
-    for name in ("code", "tmp"):
+    for name in ("code", "tmp", "root"):
         shutil.rmtree(handle.folder / name, ignore_errors=True)
     return outcome
 
