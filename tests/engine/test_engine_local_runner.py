@@ -148,7 +148,7 @@ def test_what_a_task_calls_back_with_is_for_this_user_alone_and_gone_when_it_end
     callback = Callback(lambda execution: f"token of {execution}", "127.0.0.1:7000", True, tmp_path / "ca.pem")
     runner = LocalRunner(tmp_path / "called", programs, callback)
     started = Started(runner, attempt(FLYTECTL_CONFIG="/elsewhere"))
-    config = Path(psutil.Process(started.pid).environ()["FLYTECTL_CONFIG"])
+    config = started.folder / "tmp" / "flyte.yaml"
     admin = json.loads(config.read_text())["admin"]
     command, token = admin.pop("command"), started.folder / "tmp" / "token"
     assert Path(admin.pop("caCertFilePath")).read_text() == "an authority"
@@ -166,6 +166,29 @@ def test_the_executions_variables_go_before_the_tasks(runner, attempt, raw_data)
     started = Started(runner, spec).release()
     assert isinstance(started.outcome(), Succeeded)
     assert json.loads(seen.read_text())["env"][MARK] == started.mark
+
+
+def test_no_variable_reaches_what_runs_outside_of_the_sandbox(runner, attempt):
+    """A loader that looks into LD_PRELOAD would run the task's code there, as the server."""
+    spec = replace(attempt(LD_PRELOAD="/a.so"), environment={"LD_AUDIT": "/b.so", "PYTHONPATH": "/c"})
+    started = Started(runner, spec)
+    assert psutil.Process(started.pid).environ() == {MARK: started.mark}
+    runner.end(started.handle)
+
+
+@pytest.mark.parametrize("variable", ["", "A=B", "A\0B"])
+def test_variables_that_no_process_can_have_are_refused(runner, attempt, variable):
+    for environment in ({variable: "x"}, {"X": "a\0b"}):
+        with pytest.raises(RefusedError) as raised:
+            runner.prepare(replace(attempt(), environment=environment))
+        assert "cannot be given to a process" in raised.value.outcome.error.message
+
+
+def test_folders_that_are_too_deep_to_be_walked_are_removed_too(run):
+    deep = "for _ in range(3000): os.mkdir('d'); os.chdir('d')"
+    started = run(ACT="exec", CODE=deep)
+    assert isinstance(started.outcome(), Succeeded)
+    assert not (started.folder / "code").exists()
 
 
 def test_the_folder_is_for_this_user_alone_and_code_is_unpacked_inside_it(runner, attempt, tmp_path, raw_data):

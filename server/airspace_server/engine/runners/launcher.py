@@ -1,10 +1,11 @@
 """Runs one command and everything that the command starts, to the end: the parent of an attempt's processes.
 
-Started as `python -I -S launcher.py FOLDER VIEW COMMAND...` with the environment of the task, in a session of its own.
-It is small and imports little, because every attempt pays for its start. VIEW is what the command is shut in with, in
-JSON (namespaces.py); "" leaves it free.
+Started as `python -I -S launcher.py FOLDER` in a session of its own, with nothing of the task's in its environment:
+that could change what this program does before the task is shut in. It is small and imports little, because every
+attempt pays for its start.
 
-- It waits for a line on stdin. When stdin closes without one, whoever started it is gone: it exits and runs nothing.
+- It waits for a line on stdin, its order. When stdin closes without one, whoever started it is gone: it exits and runs
+  nothing.
 - It adopts orphans, where the system can do that: a process that left the session, or whose parent has ended, is still
   a child of its own. Nothing of them is left when it exits.
 - When the command has ended and nothing of it is left, it writes the exit code, negative for a signal, to FOLDER/done,
@@ -14,11 +15,18 @@ JSON (namespaces.py); "" leaves it free.
 """
 
 import ctypes
+import json
 import os
 import resource
 import signal
 import sys
 from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is slow to import, and so are these
+    from collections.abc import Mapping, Sequence
+
+    from airspace_server.engine.runners.namespaces import View
 
 GRACE = 2
 """Seconds between SIGTERM and SIGKILL."""
@@ -35,7 +43,7 @@ class Launcher:
         self._command = 0  # its process id and, since it has a session of its own, also that of its group
         self._ended = False
 
-    def run(self, command: list[str]) -> int | None:
+    def run(self, command: list[str], environment: dict[str, str]) -> int | None:
         """Run the command, then end what is left of its tree; return its exit code, None if it was ended."""
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGALRM, self._end_now)
@@ -44,7 +52,7 @@ class Launcher:
             self._command = os.posix_spawn(
                 command[0],
                 command,
-                os.environ,
+                environment,
                 file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)],
                 setsid=True,
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
@@ -105,26 +113,39 @@ def descendants() -> list[int]:
     return found
 
 
-def _shut_in(view: str, command: list[str]) -> int | None:
-    import json
+def command_line(folder: object) -> "Sequence[str]":
+    """Return how a launcher is started that leaves its result in a folder."""
+    return [sys.executable, "-I", "-S", __file__, str(folder)]
 
-    sys.path.append(__file__.removesuffix("/airspace_server/engine/runners/launcher.py"))
-    from airspace_server.engine.runners import namespaces
 
-    return namespaces.shut_in(json.loads(view), lambda: Launcher().run(command))
+def order(command: "Sequence[str]", environment: "Mapping[str, str]", view: "View | None") -> bytes:
+    """Write a launcher's order: what to run, with which environment, and in which view; None leaves it free."""
+    return json.dumps({"command": command, "environment": environment, "view": view}).encode() + b"\n"
 
 
 def main() -> None:
-    """Wait for leave, run the command and record how it ended."""
-    folder, view, *command = sys.argv[1:]
-    if not sys.stdin.readline():
+    """Wait for the order, run the command and record how it ended."""
+    folder = sys.argv[1]
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
         return
+    ordered = json.loads(line)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = _MAX_FILES if hard == resource.RLIM_INFINITY else min(_MAX_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    code = _shut_in(view, command) if view else Launcher().run(command)
+
+    def run() -> int | None:
+        return Launcher().run(ordered["command"], ordered["environment"])
+
+    if ordered["view"] is None:
+        code = run()
+    else:
+        sys.path.append(__file__.removesuffix("/airspace_server/engine/runners/launcher.py"))
+        from airspace_server.engine.runners import namespaces
+
+        code = namespaces.shut_in(ordered["view"], run)
     if code is not None:
         with open(f"{folder}/done.new", "w") as file:
             file.write(str(code))

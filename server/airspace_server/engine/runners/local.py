@@ -41,7 +41,7 @@ from airspace_server.engine.outcome import Failed, Lost, Outcome
 from airspace_server.engine.runners import launcher, result
 from airspace_server.engine.runners.base import AttemptSpec, Prepared, RefusedError
 from airspace_server.engine.runners.command import MARK, command_line, environment, refused
-from airspace_server.engine.runners.sandbox import Sandbox, launching
+from airspace_server.engine.runners.sandbox import Sandbox
 
 _STDERR_TAIL: Final = 4096
 _PATIENCE: Final = launcher.GRACE + 3.0
@@ -98,15 +98,12 @@ class LocalRunner:
         number = f"{attempt.number}-{mark[:8]}"
         folder = self._work / scope.project / scope.domain / attempt.execution.name / attempt.node_id / number
         try:
-            process = self._launch(attempt, folder, mark)
+            process, order = self._launch(attempt, folder, mark)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             text = f"the machine cannot start the task's process: {os.strerror(error.errno or 0)}"
             shown = ExecutionError("NOT_STARTED", text, ErrorKind.SYSTEM)
             raise RefusedError(Failed(shown, retryable=True)) from error
-        except ValueError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise refused("its arguments or environment cannot be given to a process") from error
         except ApiError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise refused("an artifact that its command names is not there") from error
@@ -114,7 +111,7 @@ class LocalRunner:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         handle = _Handle(process.pid, mark, folder)
-        self._attempts[str(handle)] = _Attempt(handle, process)
+        self._attempts[str(handle)] = _Attempt(handle, process, order)
         return Prepared(str(handle), str(folder / "out"))
 
     def release(self, handle: str, ended: Callable[[Outcome], None]) -> None:
@@ -145,7 +142,8 @@ class LocalRunner:
         _sweep(known.mark)
         return _finish(known)
 
-    def _launch(self, attempt: AttemptSpec, folder: Path, mark: str) -> subprocess.Popen[bytes]:
+    def _launch(self, attempt: AttemptSpec, folder: Path, mark: str) -> tuple[subprocess.Popen[bytes], bytes]:
+        """Start a launcher; return it with the order that it waits for. Raises what `prepare` makes a refusal of."""
         out, code, tmp = folder / "out", folder / "code", folder / "tmp"
         folder.mkdir(mode=0o700, parents=True)
         for one in (out, code, tmp):
@@ -159,7 +157,7 @@ class LocalRunner:
             "outputprefix": str(out),
             "rawoutputdataprefix": attempt.raw_data,
             "checkpointoutputprefix": checkpoint,
-            "prevcheckpointprefix": previous if previous and Path(previous).is_dir() else "",
+            "prevcheckpointprefix": previous if previous and _is_folder(previous) else "",
         }
         command = command_line(attempt.task.container, values, attempt.inputs, programs=self._programs, code=code)
         variables = environment(attempt, mark=mark, home=tmp, programs=self._programs)
@@ -173,24 +171,31 @@ class LocalRunner:
             own = (out, code, tmp, Path(attempt.raw_data))
             self._sandbox.own(scope, (*own, *tmp.rglob("*")))
             view = self._sandbox.view(scope, folder, work=code, read=[inputs, self._programs], write=own)
+        if any("\0" in text for text in (*command, *variables, *variables.values())) or any(
+            not name or "=" in name for name in variables
+        ):
+            raise refused("its arguments or environment cannot be given to a process")
+        order = launcher.order(command, variables, view)
         with (folder / "stdout").open("xb") as stdout, (folder / "stderr").open("xb") as stderr:
-            return subprocess.Popen(  # noqa: S603 -- running registered code is what this is for
-                launching(folder, view, command),
+            process = subprocess.Popen(  # noqa: S603 -- our own arguments
+                launcher.command_line(folder),
                 cwd=code,
-                env=variables,
+                env={MARK: mark},
                 stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
             )
+        return process, order
 
 
 class _Attempt:
     """An attempt of this process: its launcher, and the thread that waits for it."""
 
-    def __init__(self, handle: _Handle, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, handle: _Handle, process: subprocess.Popen[bytes], order: bytes) -> None:
         self._handle = handle
         self._process = process
+        self._order = order
         self._ended = False
         self._backstop = threading.Timer(_PATIENCE, self._force)
         self._waiter: threading.Thread | None = None
@@ -201,7 +206,7 @@ class _Attempt:
         if stdin is None:
             raise ValueError("a launcher has a pipe as its stdin")
         with suppress(BrokenPipeError), stdin:  # a launcher that is gone is noticed by the thread
-            stdin.write(b"\n")
+            stdin.write(self._order)
         self._waiter.start()
 
     def end(self) -> bool:
@@ -243,8 +248,16 @@ def _finish(handle: _Handle) -> Outcome | None:
         out = handle.folder / "out"
         outcome = result.outcome(lambda name: _read(out / name), int(code), _tail(handle.folder / "stderr"))
     for name in ("code", "tmp", "root"):
-        shutil.rmtree(handle.folder / name, ignore_errors=True)
+        _remove(handle.folder / name)
     return outcome
+
+
+def _remove(folder: Path) -> None:
+    """Remove what a task left, however deep its folders are."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        subprocess.run(["/bin/rm", "-rf", "--", folder], check=False)  # noqa: S603 -- our own arguments
 
 
 def _sweep(mark: str) -> None:
@@ -263,6 +276,11 @@ def _is_marked(pid: int, mark: str) -> bool:
         return psutil.Process(pid).environ().get(MARK) == mark
     except (psutil.Error, OSError):
         return False
+
+
+def _is_folder(path: str) -> bool:
+    """Tell whether there is a folder, and no link to one: of those a task would learn what else is on this machine."""
+    return Path(path).is_dir() and not Path(path).is_symlink()
 
 
 def _open(path: Path) -> int | None:

@@ -8,7 +8,6 @@ Where the server runs as root, each scope's tasks run as a user of their own, wh
 """
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -112,8 +111,13 @@ class Sandbox:
             try:
                 self.own(scope, [work])
                 view = self.view(scope, folder, work=work, read=(), write=[work])
-                command = launching(folder, view, [sys.executable, "-I", "-c", _TRIAL])
-                done = subprocess.run(command, input=b"\n", capture_output=True, timeout=_TRIAL_SECONDS, check=False)  # noqa: S603 -- our own arguments
+                done = subprocess.run(  # noqa: S603 -- our own arguments
+                    launcher.command_line(folder),
+                    input=launcher.order([sys.executable, "-I", "-c", _TRIAL], {}, view),
+                    capture_output=True,
+                    timeout=_TRIAL_SECONDS,
+                    check=False,
+                )
             except (OSError, subprocess.TimeoutExpired) as error:
                 return str(error)
             code = folder / "done"
@@ -121,12 +125,6 @@ class Sandbox:
                 return None
             said = done.stderr.decode(errors="replace").strip().splitlines()
             return said[-1] if said else "a trial of it ended without a word"
-
-
-def launching(folder: Path, view: View | None, command: Sequence[str]) -> Sequence[str]:
-    """Return the command line that starts the launcher of a command; without a view the command is free."""
-    shown = "" if view is None else json.dumps(view)
-    return [sys.executable, "-I", "-S", launcher.__file__, str(folder), shown, *command]
 
 
 @cache
