@@ -3,7 +3,8 @@
 What processes there are, and how they start and stop, is in processes.py.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
@@ -53,6 +54,7 @@ from airspace_server.artifacts.signing import UrlGrant, UrlSigner
 from airspace_server.audit.http import recorded
 from airspace_server.audit.ledger import Ledger
 from airspace_server.audit.service import AuditService
+from airspace_server.certificates import Identity, Watched
 from airspace_server.core import clock
 from airspace_server.core.errors import token_missing
 from airspace_server.execution.catalog import Catalog
@@ -130,8 +132,9 @@ class Parts:
             self.ledger.refused,
             self.usage.count,
         )
-        self.tls = _tls(settings)
-        self.mutual_tls = _mutual(settings, self.tls)
+        self.identity = _identity(settings)
+        self.tls = _tls(self.identity, None)
+        self.mutual_tls = _tls(self.identity, settings.tls_client_roots)
 
     def methods(self) -> list[Method]:
         """Bind every method of every service to its front door; the order of the doors does not matter."""
@@ -249,14 +252,18 @@ def _oidc(settings: Settings) -> OidcIssuer:
         raise SettingsError(str(error)) from None
 
 
-def _tls(settings: Settings) -> Tls | None:
-    if settings.tls_certificate is None or settings.tls_key is None:
+def _identity(settings: Settings) -> Watched[Identity] | None:
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None or key is None:
         return None
-    return Tls(*certificates.identity(settings.tls_certificate, settings.tls_key))
+    return Watched((certificate, key), lambda: certificates.identity(certificate, key))
 
 
-def _mutual(settings: Settings, tls: Tls | None) -> Tls | None:
-    """Return what listeners speak that ask clients for certificates, if the operator has named authorities of those."""
-    if tls is None or settings.tls_client_roots is None:
-        return tls
-    return replace(tls, client_authorities=certificates.authorities(settings.tls_client_roots))
+def _tls(identity: Callable[[], Identity] | None, client_roots: Path | None) -> Callable[[], Tls] | None:
+    """Return what a listener speaks, now and whenever it is asked; with `client_roots` it asks for certificates."""
+    if identity is None:
+        return None
+    if client_roots is None:
+        return lambda: Tls(identity())
+    authorities = Watched((client_roots,), lambda: certificates.authorities(client_roots))
+    return lambda: Tls(identity(), authorities())

@@ -1,20 +1,86 @@
 """Certificates: the PEM files that an operator names, and what is read from those that clients show.
 
-The files are looked at before anything listens: grpc would serve nothing and not say why.
+The files are looked at before anything listens: grpc would serve nothing and not say why. They are read again when they
+change, so that new certificates need no restart.
 """
 
+import logging
 import ssl
 import stat
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from cryptography import x509
 
 from airspace_server.settings import SettingsError
 
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether files have changed, at most."""
+
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_log: Final = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Watched(Generic[T]):
+    """What some files hold now. Safe to share between threads.
+
+    When they change to what cannot be used, what they held before stays, and the log says why: files are not always
+    changed together, and a server with an old certificate is better than none. `clock` counts seconds. Raises what
+    `read` does.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], read: Callable[[], T], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._files = files
+        self._read = read
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._looked_at = clock()
+        self._stamps = self._look()  # before reading: whatever changes from here on is seen as changed
+        self._content = read()
+        self._problem = ""
+
+    def __call__(self) -> T:
+        """Return it, as of a second ago at most."""
+        with self._lock:
+            if self._clock() - self._looked_at >= LOOK_SECONDS:
+                self._looked_at = self._clock()
+                stamps = self._look()
+                # What could not be used may have become so by itself: a certificate of tomorrow.
+                if stamps != self._stamps or self._problem:
+                    self._stamps = stamps
+                    self._reread()
+            return self._content
+
+    def _reread(self) -> None:
+        try:
+            self._content, self._problem = self._read(), ""
+        except SettingsError as error:
+            if str(error) != self._problem:
+                _log.error("certificates have changed and cannot be used; the old ones stay: %s", error)
+            self._problem = str(error)
+        else:
+            _log.info("certificates have changed", extra={"airspace": {"files": [str(path) for path in self._files]}})
+
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        return [_stamp(path) for path in self._files]
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what differs once a file was changed or replaced; None for one that is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +103,24 @@ def shown(pem: bytes) -> Shown:
     return Shown(frozenset((*uris, *hosts)), certificate.not_valid_after_utc.timestamp())
 
 
-def identity(certificate: Path, key: Path) -> tuple[bytes, bytes]:
-    """Return a certificate chain and its private key.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A certificate chain and its private key, PEM, and the same for Python's own TLS as a server."""
+
+    certificate: bytes
+    key: bytes
+    context: ssl.SSLContext = field(compare=False)
+
+
+def identity(certificate: Path, key: Path) -> Identity:
+    """Read a certificate chain and its private key.
 
     Raises SettingsError for files that are not such, a certificate that is not valid today, and a key that others than
     its owner may use.
     """
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
         if key.stat().st_mode & _OTHERS:
             raise SettingsError(f"{key} is open to other users; what it holds must be replaced, then chmod 600 it")
         private = key.read_bytes()
@@ -56,7 +132,18 @@ def identity(certificate: Path, key: Path) -> tuple[bytes, bytes]:
     problem = _problem(own)
     if problem:
         raise SettingsError(f"the certificate in {certificate} {problem}")
-    return chain, private
+    return Identity(chain, private, context)
+
+
+def choosing(identity: Callable[[], Identity]) -> ssl.SSLContext:
+    """Return a context that shows every client what `identity` returns when it connects."""
+
+    def choose(connection: ssl.SSLObject, _host: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = identity().context
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = choose
+    return context
 
 
 def authorities(path: Path) -> bytes:

@@ -25,12 +25,13 @@ from airspace_server.access import seed
 from airspace_server.access.executions import ExecutionIssuer
 from airspace_server.app import Parts, executes
 from airspace_server.artifacts.local import LocalArtifactStore
+from airspace_server.certificates import Identity, Watched
 from airspace_server.core import clock
 from airspace_server.engine.callback import Callback
 from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.runners.sandbox import Sandbox
 from airspace_server.engine.worker import Worker
-from airspace_server.rpc.forward import Forwarder, channel
+from airspace_server.rpc.forward import Forwarder, Route
 from airspace_server.rpc.server import Handlers, Listener, handlers
 from airspace_server.settings import Settings, SettingsError, StartError, is_loopback
 from airspace_server.storage.database import Database
@@ -73,14 +74,8 @@ def serve_admin(settings: Settings) -> None:
         raise SettingsError("the admin process needs tls_roots to call the execution listener over TLS")
     if settings.tls_roots is None and not is_loopback(target.rpartition(":")[0]):
         raise SettingsError(f"calling {target} needs TLS, and so tls_roots: callers' tokens go there")
-    roots = None if settings.tls_roots is None else certificates.authorities(settings.tls_roots)
-    own_identity = _forwarding_identity(settings)
-    with (
-        _stopping() as stop,
-        _alone(settings),
-        _http_socket(settings) as http_socket,
-        channel(target, roots, own_identity) as execution,
-    ):
+    execution = Route(target, _roots(settings), _forwarding_identity(settings))
+    with _stopping() as stop, _alone(settings), _http_socket(settings) as http_socket, execution:
         parts = _prepared(settings, _port(http_socket), migrates=True)
         methods = parts.methods()
         own = handlers([method for method in methods if not executes(method)], parts.guards)
@@ -178,23 +173,35 @@ def _admin_listeners(parts: Parts, served: Handlers) -> list[Listener]:
     return listeners
 
 
-def _forwarding_identity(settings: Settings) -> tuple[bytes, bytes] | None:
+def _roots(settings: Settings) -> Watched[bytes] | None:
+    roots = settings.tls_roots
+    return None if roots is None else Watched((roots,), lambda: certificates.authorities(roots))
+
+
+def _forwarding_identity(settings: Settings) -> Watched[Identity] | None:
     """Return what the admin process shows to the execution listener.
 
     It must stand for no account: whatever got through here without its caller's token would be that account's call.
     """
-    if settings.tls_client_certificate is None or settings.tls_client_key is None:
+    certificate, key = settings.tls_client_certificate, settings.tls_client_key
+    if certificate is None or key is None:
         if settings.tls_client_roots is not None:
             raise SettingsError(
                 "the admin process needs tls_client_certificate and tls_client_key: the execution listener asks for "
                 "certificates (tls_client_roots)"
             )
         return None
-    own = certificates.identity(settings.tls_client_certificate, settings.tls_client_key)
-    listed = sorted(certificates.shown(own[0]).names & settings.tls_client_accounts.keys())
-    if listed:
-        raise SettingsError(f"tls_client_accounts must not have {listed[0]}: with it the admin process forwards calls")
-    return own
+
+    def read() -> Identity:
+        own = certificates.identity(certificate, key)
+        listed = sorted(certificates.shown(own.certificate).names & settings.tls_client_accounts.keys())
+        if listed:
+            raise SettingsError(
+                f"tls_client_accounts must not have {listed[0]}: the admin process forwards calls as it"
+            )
+        return own
+
+    return Watched((certificate, key), read)
 
 
 def _prepared(settings: Settings, http_port: int, *, migrates: bool) -> Parts:
@@ -258,15 +265,14 @@ class _Http:
     """The HTTP port, on a thread of its own."""
 
     def __init__(self, parts: Parts, bound: socket.socket) -> None:
-        settings = parts.settings
+        identity = parts.identity
         config = uvicorn.Config(
             Starlette(routes=parts.routes()),
             log_config=None,
             access_log=False,  # a signed URL is a secret, and would stand in it
             lifespan="off",
             timeout_graceful_shutdown=int(DRAIN_SECONDS),
-            ssl_certfile=settings.tls_certificate,
-            ssl_keyfile=settings.tls_key,
+            ssl_context_factory=None if identity is None else lambda *_: certificates.choosing(identity),
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [bound]}, name="http", daemon=True)

@@ -9,11 +9,12 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Self
 
 import grpc
 
 from airspace_server.audit.ledger import Refusal
+from airspace_server.certificates import Identity
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.rpc.interceptors import MAX_MESSAGE, REFUSED, Method, given_request_id, told
 from airspace_server.rpc.receiving import Receiver
@@ -37,15 +38,44 @@ _OPTIONS: Final = (
 )
 
 
-def channel(target: str, roots: bytes | None, identity: tuple[bytes, bytes] | None) -> grpc.Channel:
-    """Open a channel to the server that calls are forwarded to.
+class Route:
+    """The way to the server that calls are forwarded to. A context manager; safe to share between threads.
 
-    With `roots` over TLS, and with `identity`, a certificate chain and its key, as somebody (all PEM).
+    With `roots` (PEM) over TLS, and with `identity` as somebody. When either changes calls go over a new channel, and
+    those under way end on the one that they have.
     """
-    if roots is None:
-        return grpc.insecure_channel(target, _OPTIONS)
-    chain, key = identity or (None, None)
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots, key, chain), _OPTIONS)
+
+    def __init__(self, target: str, roots: Callable[[], bytes] | None, identity: Callable[[], Identity] | None) -> None:
+        self._target = target
+        self._roots = roots
+        self._identity = identity
+        self._lock = threading.Lock()
+        self._trust = self._current()
+        self._channel = self._open(*self._trust)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def channel(self) -> grpc.Channel:
+        """Return the channel for a new call."""
+        current = self._current()
+        with self._lock:
+            if current != self._trust:
+                # The old channel is not closed, which would cancel calls: the last of them lets go of it.
+                self._trust, self._channel = current, self._open(*current)
+            return self._channel
+
+    def _current(self) -> tuple[bytes | None, Identity | None]:
+        return (self._roots() if self._roots else None, self._identity() if self._identity else None)
+
+    def _open(self, roots: bytes | None, identity: Identity | None) -> grpc.Channel:
+        if roots is None:
+            return grpc.insecure_channel(self._target, _OPTIONS)
+        chain, key = (identity.certificate, identity.key) if identity else (None, None)
+        return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(roots, key, chain), _OPTIONS)
 
 
 class Forwarder:
@@ -57,7 +87,7 @@ class Forwarder:
 
     def __init__(
         self,
-        to: grpc.Channel,
+        to: Route,
         token_of: Callable[[Callable[[], bytes | None]], str],
         refused: Callable[[Refusal, str], None],
     ) -> None:
@@ -75,14 +105,10 @@ class Forwarder:
         for method in methods:
             service, name = method.path[1:].split("/")
             if method.streams:
-                stream: Any = grpc.stream_stream_rpc_method_handler(
-                    self._stream(method.path, self._to.unary_stream(method.path))
-                )
+                stream: Any = grpc.stream_stream_rpc_method_handler(self._stream(method.path))
                 made.setdefault(service, {})[name] = stream
             else:
-                unary: Any = grpc.stream_unary_rpc_method_handler(
-                    self._unary(method.path, self._to.unary_unary(method.path))
-                )
+                unary: Any = grpc.stream_unary_rpc_method_handler(self._unary(method.path))
                 made.setdefault(service, {})[name] = unary
         return made
 
@@ -94,9 +120,10 @@ class Forwarder:
         for stream in streams:
             stream.cancel()
 
-    def _unary(self, path: str, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
+    def _unary(self, path: str) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
         def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
             payload, metadata = self._received(path, messages, context)
+            call: Any = self._to.channel().unary_unary(path)
             try:
                 response, made = call.with_call(payload, timeout=_deadline(context), metadata=metadata)
             except grpc.RpcError as error:
@@ -124,9 +151,10 @@ class Forwarder:
                 self._refused(Refusal("", path, "", "", "", problem.reason.value), request_id)
             _end(context, problem, request_id)
 
-    def _stream(self, path: str, call: Any) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
+    def _stream(self, path: str) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
         def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
             payload, metadata = self._received(path, messages, context)
+            call: Any = self._to.channel().unary_stream(path)
             made = call(payload, timeout=_deadline(context), metadata=metadata)
             context.add_callback(made.cancel)  # whoever stops listening here stops it there
             with self._lock:

@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from airspace_server.access.call import Call
 from airspace_server.access.rules import Guard, Rule, method_path
+from airspace_server.certificates import Identity
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.rpc.interceptors import (
     MAX_MESSAGE,
@@ -50,20 +51,33 @@ _OPTIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A listener's certificate chain and private key, PEM.
+    """Who a listener is.
 
     With `client_authorities` (PEM) only clients that show a certificate of theirs can connect: grpc's Python server
     asks every client of a port for one, or none.
     """
 
-    certificate: bytes
-    key: bytes
+    identity: Identity
     client_authorities: bytes | None = None
 
-    def credentials(self) -> grpc.ServerCredentials:
-        """Return what grpc wants."""
-        pairs, authorities = [(self.key, self.certificate)], self.client_authorities
-        return grpc.ssl_server_credentials(pairs, authorities, require_client_auth=authorities is not None)
+
+def _credentials(tls: Callable[[], Tls]) -> grpc.ServerCredentials:
+    """Make grpc ask `tls` at every new connection. Whether it asks for certificates stays as it is at first."""
+    served = tls()
+
+    def configured() -> Any:
+        pair = (served.identity.key, served.identity.certificate)
+        return grpc.ssl_server_certificate_configuration([pair], served.client_authorities)
+
+    def changed() -> Any:
+        nonlocal served
+        found = tls()
+        if found == served:
+            return None
+        served = found
+        return configured()
+
+    return grpc.dynamic_ssl_server_credentials(configured(), changed, served.client_authorities is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +204,7 @@ class Listener:
         address: str,
         handlers: Handlers,
         *,
-        tls: Tls | None = None,
+        tls: Callable[[], Tls] | None = None,
         threads: int = THREADS,
     ) -> None:
         self._server = grpc.server(futures.ThreadPoolExecutor(threads, "grpc"), options=_OPTIONS)
@@ -212,7 +226,7 @@ class Listener:
             self.port = (
                 self._server.add_insecure_port(address)
                 if tls is None
-                else self._server.add_secure_port(address, tls.credentials())
+                else self._server.add_secure_port(address, _credentials(tls))
             )
         except RuntimeError:
             raise OSError(errno.EADDRINUSE, f"cannot listen on {address}") from None
