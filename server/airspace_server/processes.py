@@ -109,7 +109,7 @@ def work(settings: Settings, *, child: bool) -> None:
             threading.Thread(target=_stop_at_end_of, args=(sys.stdin, stop), name="parent", daemon=True).start()
         database = Database(settings.database)
         wait_until_migrated(database, _MIGRATION_SECONDS)
-        data = settings.data.absolute()
+        data = settings.data.resolve()
         artifacts = LocalArtifactStore(data / "artifacts")
         worker = Worker(
             database,

@@ -47,10 +47,10 @@ def run(tmp_path, programs, sandbox, artifacts):
         return AttemptSpec(ExecutionId(scope, name), "wf", "lp", "n0", 0, template, literals(x=1), raw_data)
 
     def run(code, scope=SCOPE, name="e1", **changes):
-        prepared = runner.prepare(replace(spec(code, scope, name), **changes))
+        prepared = run.runner.prepare(replace(spec(code, scope, name), **changes))
         folder = Path(prepared.outputs_uri).parent
         reports = queue.SimpleQueue()
-        runner.release(prepared.handle, reports.put)
+        run.runner.release(prepared.handle, reports.put)
         outcome = reports.get(timeout=30)
         assert isinstance(outcome, Succeeded), (outcome, (folder / "stderr").read_text())
         return json.loads((folder / "stdout").read_text())
@@ -202,6 +202,23 @@ def test_links_that_a_lender_made_lead_out_of_nothing(run, tmp_path, artifacts):
     spec.task.container.args[1:1] = [str(folder / "code.tar.gz")]
     with pytest.raises(RefusedError):
         run("", task=spec.task)
+
+
+def test_a_task_has_only_so_many_processes(run, tmp_path, programs, sandbox):
+    run.runner = LocalRunner(tmp_path / "work", programs, sandbox=replace(sandbox, processes=100))
+    code = """
+found = []
+try:
+    while len(found) < 200:
+        found.append(os.fork())
+        if found[-1] == 0:
+            time.sleep(60)
+except BlockingIOError:
+    found.append("refused")
+"""
+    *made, refused = run(code, Scope("bombs", "development"))  # a user that no test beside this one has
+    assert refused == "refused"
+    assert len(made) < 100
 
 
 def test_an_attempt_that_cannot_be_shut_in_does_not_run_free(run, tmp_path):

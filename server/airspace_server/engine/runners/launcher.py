@@ -34,6 +34,7 @@ GRACE = 2
 _MAX_FILES = 4096
 _PR_SET_CHILD_SUBREAPER = 36
 _NOT_STARTED = 127
+_KILLED_FIRST = "500"
 
 
 class Launcher:
@@ -84,17 +85,19 @@ class Launcher:
             self._signal_tree(signal.SIGKILL)
             try:
                 os.wait()
+                while os.waitpid(-1, os.WNOHANG)[0]:  # they are many where a task has forked without end
+                    pass
             except ChildProcessError:
                 return
 
     def _signal_tree(self, number: int) -> None:
-        for pid in descendants():
+        for pid in descendants(os.getpid()):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
 
-def descendants() -> list[int]:
-    """List the processes below this one, from /proc."""
+def descendants(pid: int) -> list[int]:
+    """List the processes below one, from /proc; its children first."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -105,7 +108,7 @@ def descendants() -> list[int]:
                 continue
             children.setdefault(parent, []).append(int(name))
     found: list[int] = []
-    left = [os.getpid()]
+    left = [pid]
     while left:
         below = children.get(left.pop(), [])
         found += below
@@ -135,6 +138,8 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = _MAX_FILES if hard == resource.RLIM_INFINITY else min(_MAX_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    with open("/proc/self/oom_score_adj", "w") as file:  # before any server, when the machine has no memory left
+        file.write(_KILLED_FIRST)
 
     def run() -> int | None:
         return Launcher().run(ordered["command"], ordered["environment"])

@@ -18,6 +18,7 @@ import json
 import os
 import re
 import secrets
+import select
 import shutil
 import signal
 import stat
@@ -41,6 +42,7 @@ from airspace_server.engine.outcome import Failed, Lost, Outcome
 from airspace_server.engine.runners import launcher, result
 from airspace_server.engine.runners.base import AttemptSpec, Prepared, RefusedError
 from airspace_server.engine.runners.command import MARK, command_line, environment, refused
+from airspace_server.engine.runners.limits import LOOK_SECONDS, Limits
 from airspace_server.engine.runners.sandbox import Sandbox
 
 _STDERR_TAIL: Final = 4096
@@ -111,7 +113,8 @@ class LocalRunner:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         handle = _Handle(process.pid, mark, folder)
-        self._attempts[str(handle)] = _Attempt(handle, process, order)
+        limits = Limits.of(attempt.task.container)
+        self._attempts[str(handle)] = _Attempt(handle, process, order, limits, shut_in=self._sandbox is not None)
         return Prepared(str(handle), str(folder / "out"))
 
     def release(self, handle: str, ended: Callable[[Outcome], None]) -> None:
@@ -192,12 +195,17 @@ class LocalRunner:
 class _Attempt:
     """An attempt of this process: its launcher, and the thread that waits for it."""
 
-    def __init__(self, handle: _Handle, process: subprocess.Popen[bytes], order: bytes) -> None:
+    def __init__(
+        self, handle: _Handle, process: subprocess.Popen[bytes], order: bytes, limits: Limits, *, shut_in: bool
+    ) -> None:
         self._handle = handle
         self._process = process
         self._order = order
+        self._limits = limits
+        self._shut_in = shut_in
         self._ended = False
         self._backstop = threading.Timer(_PATIENCE, self._force)
+        self._stopping = threading.Lock()
         self._waiter: threading.Thread | None = None
 
     def release(self, ended: Callable[[Outcome], None]) -> None:
@@ -218,22 +226,49 @@ class _Attempt:
             return False
         if not self._ended:
             self._ended = True
-            self._process.send_signal(signal.SIGTERM)
-            self._backstop.daemon = True
-            self._backstop.start()
+            self._stop(signal.SIGTERM)
         return True
 
+    def _stop(self, number: int) -> None:
+        """Tell the launcher to end its tree, and see to it if it does not."""
+        self._process.send_signal(number)
+        with self._stopping:
+            if not self._backstop.daemon:  # nobody has started it
+                self._backstop.daemon = True
+                self._backstop.start()
+
     def _wait(self, ended: Callable[[Outcome], None]) -> None:
+        exceeded = self._watch()
         self._process.wait()
         self._backstop.cancel()
         _sweep(self._handle.mark)
         outcome = _finish(self._handle)
+        if exceeded is not None:
+            outcome = Failed(exceeded, retryable=True)
         if outcome is None:
             text = "the attempt's processes were ended"
             error = ExecutionError("ENDED", text, ErrorKind.SYSTEM)
             # Nobody here asked for it: then it is the machine, or the task itself, and tried again only so often.
             outcome = Lost(error) if self._ended else Failed(error, retryable=True)
         ended(outcome)
+
+    def _watch(self) -> ExecutionError | None:
+        """Return when it ends by itself or by `end`; or end it when it is above a limit, and return which."""
+        ends = select.poll()
+        try:
+            process = os.pidfd_open(self._process.pid)
+        except ProcessLookupError:  # it has ended, and `end` saw it
+            return None
+        try:
+            ends.register(process, select.POLLIN)
+            while not ends.poll(LOOK_SECONDS * 1000):
+                exceeded = self._limits.exceeded(self._process.pid, self._handle.folder, shut_in=self._shut_in)
+                if exceeded is not None:
+                    self._stop(signal.SIGALRM)
+                    return exceeded
+        finally:
+            os.close(process)
+        return None
 
     def _force(self) -> None:
         _sweep(self._handle.mark)

@@ -11,6 +11,7 @@ Not shut in: the network. Kernels before 5.12 cannot do this, nor machines that 
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -35,7 +36,8 @@ class View(TypedDict):
 
     `read` are files and folders, `hidden` is a folder that they may be around and of which nothing is seen but
     `read_inside` and `write`. `root` is the name of a folder that nobody else uses, `work` the folder to start in.
-    `user` is the user and group as whom all runs where this process is root.
+    `user` is the user and group as whom all runs where this process is root. `processes` is how many processes and
+    threads that user may have at a time; where it is this process' own, how many there may be in the view.
     """
 
     root: str
@@ -45,6 +47,7 @@ class View(TypedDict):
     write: list[str]
     work: str
     user: int
+    processes: int
 
 
 def shut_in(view: View, run: Callable[[], int | None]) -> int | None:
@@ -112,6 +115,7 @@ def _enter(view: View) -> None:
         os.setgroups([])
         os.setresgid(*3 * (view["user"],))
         os.setresuid(*3 * (view["user"],))
+    resource.setrlimit(resource.RLIMIT_NPROC, 2 * (view["processes"],))
     _call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     _call("prctl", _PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # a change of user would undo this
 

@@ -46,10 +46,15 @@ _TRIAL_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What the attempts of a server see. `data` is its folder, of which they see what is theirs of the artifacts."""
+    """What the attempts of a server see. `data` is its folder, of which they see what is theirs of the artifacts.
+
+    `processes` is how many processes and threads there may be at a time: of a scope where scopes have users of their
+    own, else of an attempt.
+    """
 
     data: Path
     artifacts: LocalArtifactStore
+    processes: int = 4096
 
     def user(self, scope: Scope) -> int | None:
         """Return the user and group of a scope's tasks; None where they run as the server's own.
@@ -77,6 +82,7 @@ class Sandbox:
             "write": [str(path) for path in write],
             "work": str(work),
             "user": self.user(scope) or os.geteuid(),
+            "processes": self.processes,
         }
 
     def borrowed(self, scope: Scope, owner: Scope, words: Sequence[str], folder: Path) -> Sequence[str]:

@@ -1,0 +1,86 @@
+"""What an attempt may use of this machine, and whether it uses more: looked at from outside, while it runs.
+
+Memory is that of the whole tree of processes, each page that some of them share counted once, with the files that a
+sandbox keeps in memory. A tree that grows faster than it is looked at is above its limit for a moment.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flyteidl.core import tasks_pb2
+
+from airspace_server.core.execution import ErrorKind, ExecutionError
+from airspace_server.engine.runners.launcher import descendants
+from airspace_server.flyte import quantities
+
+LOOK_SECONDS: Final = 0.25
+"""How often a running attempt is looked at."""
+MAX_LOG: Final = 64 * 1024 * 1024
+"""Most that an attempt may write to stdout, and as much to stderr, in bytes."""
+
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_MEMORY: Final = tasks_pb2.Resources.MEMORY
+_IN_MEMORY: Final = ("tmp", "dev/shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of an attempt: `memory` in bytes and as its task declares it; None where it declares none."""
+
+    memory: int | None
+    declared: str = ""
+
+    @classmethod
+    def of(cls, container: tasks_pb2.Container) -> "Limits":
+        """Read what a container declares. One that only requests memory has no more, as with Flyte on Kubernetes."""
+        for entries in (container.resources.limits, container.resources.requests):
+            for entry in entries:
+                amount = quantities.parse(entry.value) if entry.name == _MEMORY else None
+                if amount is not None:
+                    return cls(int(amount), entry.value)
+        return cls(None)
+
+    def exceeded(self, launcher: int, folder: Path, *, shut_in: bool) -> ExecutionError | None:
+        """Look at an attempt, by the process id of its launcher and its folder; say which limit it is above."""
+        for name in ("stdout", "stderr"):
+            if (folder / name).stat().st_size > MAX_LOG:
+                return ExecutionError(
+                    "LOG_TOO_LARGE", f"the task wrote more than {MAX_LOG} bytes to {name}", ErrorKind.USER
+                )
+        if self.memory is None:
+            return None
+        processes = descendants(launcher)
+        room = self.memory - (_kept_in_memory(processes[0]) if shut_in and processes else 0)
+        # To count shared pages once costs more, and never comes to more than to count them each time.
+        if sum(map(_resident, processes)) <= room or sum(map(_share, processes)) <= room:
+            return None
+        return ExecutionError("OOM_KILLED", f"the task used more than its {self.declared} of memory", ErrorKind.USER)
+
+
+def _resident(pid: int) -> int:
+    """Return the bytes of a process that are in memory; none of one that has ended."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    return 0
+
+
+def _share(pid: int) -> int:
+    """Return a process's bytes in memory, of shared ones its part."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _kept_in_memory(first: int) -> int:
+    """Return the bytes of the files that a sandbox keeps in memory, by the id of its first process."""
+    kept = 0
+    for name in _IN_MEMORY:
+        with suppress(OSError):
+            found = os.statvfs(f"/proc/{first}/root/{name}")
+            kept += (found.f_blocks - found.f_bfree) * found.f_frsize
+    return kept

@@ -1,0 +1,143 @@
+"""What an attempt may use of the machine, free or shut in: who uses more is ended, and told which limit that was."""
+
+import queue
+from pathlib import Path
+
+import pytest
+from engine_rows import SCOPE, literals, task
+from engine_runners import RUNNERS
+from flyteidl.core import tasks_pb2
+
+from airspace_server.core.execution import ErrorKind
+from airspace_server.core.scope import ExecutionId
+from airspace_server.engine.outcome import Failed, Succeeded
+from airspace_server.engine.runners import limits
+from airspace_server.engine.runners.base import AttemptSpec
+from airspace_server.engine.runners.limits import Limits
+from airspace_server.engine.runners.local import LocalRunner
+
+HOLD = """
+def hold(mib):
+    held = bytearray(mib << 20)
+    for place in range(0, len(held), 4096):
+        held[place] = 1
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(params=RUNNERS)
+def run(request, tmp_path, programs, artifacts, sandbox):
+    """Run code as an attempt that declares this much memory; return how it ended, and its folder."""
+    shut_in = request.param == "shut in"
+    runner = LocalRunner(tmp_path / "work", programs, sandbox=sandbox if shut_in else None)
+
+    def run(code, memory="64Mi"):
+        template = task("t", ACT="exec", CODE=HOLD + code)
+        if memory:
+            template.container.resources.limits.add(name=tasks_pb2.Resources.MEMORY, value=memory)
+        raw_data = artifacts.prefix(SCOPE, "data", "e1", "n0", "0")
+        spec = AttemptSpec(ExecutionId(SCOPE, "e1"), "wf", "lp", "n0", 0, template, literals(x=1), raw_data)
+        prepared = runner.prepare(spec)
+        reports = queue.SimpleQueue()
+        runner.release(prepared.handle, reports.put)
+        return reports.get(timeout=45), Path(prepared.outputs_uri).parent
+
+    run.shut_in = shut_in
+    return run
+
+
+def killed(outcome):
+    assert isinstance(outcome, Failed), outcome
+    assert (outcome.error.code, outcome.error.kind, outcome.retryable) == ("OOM_KILLED", ErrorKind.USER, True)
+    assert outcome.error.message == "the task used more than its 64Mi of memory"
+
+
+def test_a_process_that_takes_more_memory_than_its_task_declares_is_ended(run):
+    killed(run("hold(200)")[0])
+
+
+def test_what_the_processes_of_a_task_take_counts_together(run):
+    code = """
+for _ in range(4):
+    if os.fork() == 0:
+        os.setsid()
+        hold(30)
+time.sleep(60)
+"""
+    killed(run(code)[0])
+
+
+def test_memory_that_processes_share_counts_once(run):
+    code = """
+held = b"x" * (30 << 20)
+children = [os.fork() for _ in range(4)]
+if 0 in children:
+    time.sleep(1)
+    os._exit(0)
+for child in children:
+    os.waitpid(child, 0)
+"""
+    # Forked one after the other, a child forks on; that is a tree of 2**4 processes, which share what they hold.
+    assert isinstance(run(code, "100Mi")[0], Succeeded)
+
+
+def test_files_that_a_sandbox_keeps_in_memory_count_too(run):
+    code = """
+if os.environ["TMPDIR"] != "/tmp" and os.getpid() < 50:
+    for name in ("/tmp/x", "/dev/shm/x"):
+        Path(name).write_bytes(b"x" * (50 << 20))
+    time.sleep(60)
+"""
+    outcome, _ = run(code)
+    if run.shut_in:
+        killed(outcome)
+    else:  # there they are the machine's
+        assert isinstance(outcome, Succeeded)
+
+
+def test_a_task_within_its_limit_or_without_one_is_left_alone(run):
+    code = "held = bytearray(20 << 20); time.sleep(1)"
+    assert isinstance(run(code)[0], Succeeded)
+    assert isinstance(run(code, memory=None)[0], Succeeded)
+
+
+def test_a_task_that_floods_its_log_is_ended(run, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_LOG", 1 << 20)
+    for name in ("stdout", "stderr"):
+        outcome, folder = run(f"while True: sys.{name}.write('x' * 65536)")
+        assert isinstance(outcome, Failed)
+        assert (outcome.error.code, outcome.error.kind) == ("LOG_TOO_LARGE", ErrorKind.USER)
+        assert outcome.error.message == f"the task wrote more than {1 << 20} bytes to {name}"
+        assert (folder / name).stat().st_size > 1 << 20
+
+
+FORK = """
+made = 0
+try:
+    while made < 200:
+        if os.fork() == 0:
+            time.sleep(60)
+        made += 1
+except BlockingIOError as error:
+    print(error.strerror, flush=True)
+print(made, flush=True)
+"""
+
+
+def test_processes_without_end_end_with_the_task(run):
+    outcome, folder = run(FORK)
+    assert isinstance(outcome, Succeeded)
+    assert (folder / "stdout").read_text() == "200\n"
+
+
+@pytest.mark.parametrize(
+    ("limit", "request_", "memory"),
+    [("", "", None), ("1Gi", "", 1 << 30), ("", "500M", 500_000_000), ("1Gi", "500M", 1 << 30)],
+)
+def test_who_only_requests_memory_has_no_more(limit, request_, memory):
+    container = task("t").container
+    for entries, value in ((container.resources.limits, limit), (container.resources.requests, request_)):
+        entries.add(name=tasks_pb2.Resources.CPU, value="1")
+        if value:
+            entries.add(name=tasks_pb2.Resources.MEMORY, value=value)
+    assert Limits.of(container).memory == memory
