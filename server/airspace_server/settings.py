@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """Where the admin process finds the execution listener; empty is this host and execution_port."""
     http_url: str = ""
     """The HTTP port's base URL as clients see it; empty makes it from host and http_port."""
+    http_proxies: str = ""
+    """Addresses or networks of reverse proxies, separated by commas, that say for whom they ask (X-Forwarded-For)."""
     database_url: str = ""
     """The database, as postgresql://USER:PASSWORD@HOST:PORT/NAME; empty is SQLite in the data folder."""
     tls_certificate: Path | None = None
@@ -104,6 +106,17 @@ class Settings(BaseSettings):
     """Task attempts that one worker runs at once."""
     sandbox: bool | None = None
     """Whether tasks are shut in; must be said in production, and otherwise is so where the machine can."""
+
+    @field_validator("http_proxies")
+    @classmethod
+    def _addresses(cls, proxies: str) -> str:
+        named = [part.strip() for part in proxies.split(",") if part.strip()]
+        for each in named:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError:
+                raise ValueError(f"must be addresses or networks, separated by commas, and not {each}") from None
+        return ",".join(named)
 
     @field_validator("database_url")
     @classmethod

@@ -15,7 +15,7 @@ from joserfc.jwk import KeySet
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 
-from airspace_server.access.http import MAX_BODY, routes
+from airspace_server.access.http import ALL_BURST, MAX_BODY, PEER_BURST, PEER_RATE, routes
 from airspace_server.access.issuer import FailureLimit, Issuer
 from airspace_server.access.keys import signing_key
 from airspace_server.core.errors import ApiError, Reason
@@ -190,9 +190,10 @@ def test_the_metadata_leads_to_the_endpoints(setup, send: Send):
 PEOPLE = ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"]
 
 
-def post(app: Starlette, **form: str) -> httpx.Response:
+def post(app: Starlette, peer: str = "127.0.0.1", **form: str) -> httpx.Response:
     async def go() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as client:
+        transport = httpx.ASGITransport(app, client=(peer, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
             return await client.post("/oauth2/token", data=form, headers=basic("ci", "a secret of ours"))
 
     return asyncio.run(go())
@@ -239,3 +240,49 @@ def test_an_external_issuer_that_cannot_be_reached_is_no_fault_of_the_caller(iss
     for elsewhere in (lambda: "http://127.0.0.1:1/token", unknown):
         answer = post(Starlette(routes=routes(issuer, elsewhere)), grant_type=PEOPLE[0], code="c")
         assert is_refused(answer, 503, "temporarily_unavailable")
+
+
+class Relay:
+    """A token endpoint in front of an external issuer that cannot be reached: what is passed on gets 503."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self.now = 0.0
+        self.asked = 0
+        self.app = Starlette(routes=routes(issuer, self._elsewhere, lambda: self.now))
+
+    def _elsewhere(self) -> str:
+        self.asked += 1
+        raise ApiError(Reason.UNAVAILABLE, "not at the moment")
+
+    def post(self, peer: str, grant: str = PEOPLE[1]) -> httpx.Response:
+        return post(self.app, peer, grant_type=grant, refresh_token="guess")
+
+
+def test_one_peer_cannot_have_more_passed_on_than_its_share(issuer: Issuer):
+    relay = Relay(issuer)
+    for _ in range(PEER_BURST):
+        assert relay.post("192.0.2.1").status_code == 503
+    for grant in PEOPLE[:2]:
+        answer = relay.post("192.0.2.1", grant)
+        assert is_refused(answer, 429, "temporarily_unavailable")
+        assert answer.headers["retry-after"] == "1"
+    assert is_refused(relay.post("192.0.2.1", PEOPLE[2]), 400, "slow_down")  # in the words of RFC 8628
+    assert relay.asked == PEER_BURST
+    assert relay.post("192.0.2.2").status_code == 503
+    relay.now += 1
+    assert [relay.post("192.0.2.1").status_code for _ in range(int(PEER_RATE) + 1)] == [503] * int(PEER_RATE) + [429]
+
+
+def test_many_peers_cannot_make_this_server_flood_the_external_issuer(issuer: Issuer):
+    relay = Relay(issuer)
+    statuses = [relay.post(f"192.0.2.{number % 200}").status_code for number in range(ALL_BURST + 5)]
+    assert statuses == [503] * ALL_BURST + [429] * 5
+    assert relay.asked == ALL_BURST
+
+
+def test_people_who_log_in_are_not_counted_with_failures_of_accounts(setup, issuer: Issuer):
+    relay = Relay(issuer)
+    statuses = [post(relay.app, "192.0.2.1", **FORM).status_code for _ in range(2 * FailureLimit.PEER_BURST)]
+    assert statuses[0] == 401
+    assert statuses[-1] == 429
+    assert relay.post("192.0.2.1").status_code == 503

@@ -17,6 +17,7 @@ from airspace_server.access.issuer import (
     TooManyFailuresError,
 )
 from airspace_server.access.keys import signing_key
+from airspace_server.access.limits import REMEMBERED
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.storage.tables import ServiceAccountRow, table
 
@@ -123,15 +124,53 @@ def test_a_client_cannot_be_locked_out_by_the_failures_of_others(setup, issuer: 
 
 def test_made_up_clients_meet_the_limit_on_all_and_use_no_more_memory():
     limit = FailureLimit()
-    waits = [limit.count(f"client-{number}", 0.0) for number in range(5 * FailureLimit.CLIENTS)]
+    waits = [limit.count(f"client-{number}", f"peer-{number}", 0.0) for number in range(5 * REMEMBERED)]
     assert waits[: FailureLimit.ALL_BURST] == [0] * FailureLimit.ALL_BURST
     assert all(waits[FailureLimit.ALL_BURST :])
-    assert len(limit._clients) == FailureLimit.CLIENTS
-    assert limit.count("client-0", 60.0) == 0
+    assert len(limit._clients) == len(limit._peers) == REMEMBERED
+    assert limit.count("client-0", "peer-0", 60.0) == 0
 
 
 def test_a_clock_that_goes_back_gives_nothing_away():
     limit = FailureLimit()
     for _ in range(FailureLimit.CLIENT_BURST):
-        assert limit.count("ci", 1000.0) == 0
-    assert limit.count("ci", 0.0) > 0
+        assert limit.count("ci", "peer", 1000.0) == 0
+    assert limit.count("ci", "peer", 0.0) > 0
+
+
+def fail(issuer: Issuer, peer: str, times: int) -> None:
+    for number in range(times):
+        with pytest.raises((InvalidClientError, TooManyFailuresError)):
+            issuer.token(f"made-up-{number}", "guess", "", peer)
+
+
+def test_a_peer_that_fails_too_often_is_refused_before_it_makes_work(setup, issuer: Issuer, clock, monkeypatch):
+    secret = setup.account("ci")
+    fail(issuer, "192.0.2.1", FailureLimit.PEER_BURST)
+    with monkeypatch.context() as patch:
+        patch.setattr(issuer, "_database", None)
+        for _ in range(3):
+            with pytest.raises(TooManyFailuresError) as caught:
+                issuer.token("ci", secret, "", "192.0.2.1")
+            assert caught.value.retry_after == 1
+    clock.now += 1
+    assert issuer.token("ci", secret, "", "192.0.2.1").access_token
+
+
+def test_the_failures_of_one_peer_are_nothing_to_another(setup, issuer: Issuer):
+    secret = setup.account("ci")
+    fail(issuer, "192.0.2.1", 3 * FailureLimit.PEER_BURST)
+    assert issuer.token("ci", secret, "", "192.0.2.2").access_token
+
+
+def test_who_shares_an_address_with_somebody_who_fails_goes_on_with_a_secret_that_was_right(setup, issuer: Issuer):
+    secret, other = setup.account("ci"), setup.account("cd")
+    assert issuer.token("ci", secret, "", "198.51.100.9").access_token
+    fail(issuer, "192.0.2.1", 3 * FailureLimit.PEER_BURST)
+    assert issuer.token("ci", secret, "", "192.0.2.1").access_token
+    for client_id, tried in (("ci", "guess"), ("ci", other), ("cd", secret), ("cd", other)):
+        with pytest.raises(TooManyFailuresError):
+            issuer.token(client_id, tried, "", "192.0.2.1")
+    disable(setup, "ci")
+    with pytest.raises(TooManyFailuresError):
+        issuer.token("ci", secret, "", "192.0.2.1")

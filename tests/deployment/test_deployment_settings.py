@@ -56,6 +56,8 @@ SETTINGS = {
     "a domain twice": Case("setting domains:", {"domains": "development,development"}),
     "no domain": Case("setting domains:", {"domains": ""}),
     "domains as a list in JSON": Case("setting domains:", {"domains": '["development"]'}),
+    "everybody as a proxy": Case("setting http_proxies:", {"http_proxies": "*"}),
+    "a proxy without its address": Case("setting http_proxies:", {"http_proxies": "127.0.0.1, proxy.example"}),
     "another kind of database": Case("setting database_url:", {"database_url": "mysql://u:s3cret@localhost/db"}),
     "a database URL that is none": Case("setting database_url:", {"database_url": "s3cret"}),
     "a database port that is none": Case("setting database_url:", {"database_url": "postgresql://u:s3cret@h:p/db"}),

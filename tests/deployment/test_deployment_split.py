@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import grpc
+import httpx
 import psycopg
 import pytest
 from deployment_processes import DEADLINE, Deployment, Ended, Wire, follow, login, until
@@ -215,6 +216,16 @@ def test_each_listener_says_of_each_of_its_services_that_it_serves_and_describes
     assert {"airspace.execution.v1.ExecutionService", "flyteidl.service.AdminService"} <= served[split.execution]
     assert not served[split.execution] & NATIVE
     assert served[split.execution] | NATIVE <= served[split.admin]
+
+
+def test_no_answer_of_the_http_port_is_held_back_on_a_connection_that_is_kept(split: Deployment):
+    def seconds(client: httpx.Client) -> float:
+        started = time.monotonic()
+        assert client.get(f"{split.http}/healthz").text == "ok"
+        return time.monotonic() - started
+
+    with httpx.Client(trust_env=False) as client:
+        assert min(seconds(client) for _ in range(20)) < 0.03  # Nagle's algorithm holds each one back for 40 ms
 
 
 # --- one truth

@@ -3,8 +3,11 @@
 import base64
 import binascii
 import logging
+import ssl
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -16,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from airspace_server.access.issuer import SCOPE, InvalidClientError, Issuer, TooManyFailuresError
+from airspace_server.access.limits import Limit, peer
 from airspace_server.core.errors import ApiError
 
 TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 -- a path, not a password
@@ -25,10 +29,17 @@ GRANT_TYPE: Final = "client_credentials"
 MAX_BODY: Final = 16 * 1024
 """Largest request that the token endpoint reads, in bytes."""
 
-PASSED_ON: Final = frozenset({"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"})
+_DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"
+PASSED_ON: Final = frozenset({"authorization_code", "refresh_token", _DEVICE})
 """The grant types of people, which an external issuer answers."""
 MAX_ANSWER: Final = 64 * 1024
 """Largest answer of an external issuer that is given back, in bytes."""
+PEER_BURST: Final = 60
+PEER_RATE: Final = 5.0
+ALL_BURST: Final = 600
+ALL_RATE: Final = 50.0
+"""How many requests are passed on, at once and a second, for one peer and for all. Who waits for a device's code asks
+every five seconds."""
 
 _TIMEOUT: Final = httpx.Timeout(10.0)
 _MAX_FIELDS: Final = 32
@@ -53,11 +64,14 @@ class _Refusal(Exception):  # noqa: N818 -- an answer, thrown to the one place t
         return JSONResponse(content, self.status, {**_NO_STORE, **(self.headers or {})})
 
 
-def routes(issuer: Issuer, elsewhere: Callable[[], str] | None = None) -> list[Route]:
+def routes(
+    issuer: Issuer, elsewhere: Callable[[], str] | None = None, clock: Callable[[], float] = time.monotonic
+) -> list[Route]:
     """Return the routes of the built-in issuer, whose URL must be where these routes are reached.
 
     `elsewhere` finds the token endpoint of the external issuer, if there is one: Flyte's clients know one endpoint
-    alone, and how people get tokens (codes, devices, refreshing) is passed on to it, with no secret of this server.
+    alone, and how people get tokens (codes, devices, refreshing) is passed on to it, with no secret of this server and
+    no faster than one client may: to that issuer all of them come from here. `clock` counts seconds.
     """
     base = issuer.issuer_url.rstrip("/")
     keys = {"keys": [issuer.key.as_dict(private=False)]}
@@ -71,14 +85,20 @@ def routes(issuer: Issuer, elsewhere: Callable[[], str] | None = None) -> list[R
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
     }
 
+    peers, everybody = Limit(PEER_BURST, PEER_RATE), Limit(ALL_BURST, ALL_RATE)
+
     async def token(request: Request) -> Response:
+        client = peer(request.client.host if request.client is not None else "")
         try:
             form = await _form(request, PASSED_ON if elsewhere is not None else frozenset())
             if elsewhere is not None and form["grant_type"] in PASSED_ON:
+                wait = peers.take(client, clock()) or everybody.take("", clock())
+                if wait:
+                    raise _too_fast(form["grant_type"], wait)
                 return await _pass_on(await run_in_threadpool(elsewhere), form)
             client_id, client_secret = _credentials(request, form)
             # The database blocks, and the event loop must not.
-            answer = await run_in_threadpool(issuer.token, client_id, client_secret, form.get("scope", ""))
+            answer = await run_in_threadpool(issuer.token, client_id, client_secret, form.get("scope", ""), client)
         except _Refusal as refusal:
             return refusal.response()
         except (httpx.HTTPError, ApiError):
@@ -87,8 +107,7 @@ def routes(issuer: Issuer, elsewhere: Callable[[], str] | None = None) -> list[R
         except InvalidClientError:
             return _invalid_client().response()
         except TooManyFailuresError as error:
-            headers = {"retry-after": str(error.retry_after)}
-            return _Refusal(429, "temporarily_unavailable", "too many failed attempts", headers).response()
+            return _too_many("too many failed attempts", error.retry_after).response()
         except SQLAlchemyError:
             _log.exception("a token could not be issued")
             return _Refusal(503, "temporarily_unavailable", "try again later", {"retry-after": "1"}).response()
@@ -107,9 +126,15 @@ def routes(issuer: Issuer, elsewhere: Callable[[], str] | None = None) -> list[R
     ]
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Return what this machine believes, read once: that takes longer than all the rest of a request."""
+    return httpx.create_ssl_context()
+
+
 async def _pass_on(url: str, form: dict[str, str]) -> Response:
     """Ask the external issuer what the client asked, and give its answer back."""
-    async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+    async with httpx.AsyncClient(timeout=_TIMEOUT, verify=_trust()) as client:
         answer = await client.post(url, data=form, headers={"accept": "application/json"})
     if len(answer.content) > MAX_ANSWER:
         raise httpx.HTTPError("the answer is too large")
@@ -161,6 +186,17 @@ def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
     if scheme.lower() != "basic" or not colon or form.get("client_id", client_id) != client_id:
         raise _invalid_client()
     return client_id, unquote_plus(client_secret)
+
+
+def _too_fast(grant_type: str, wait: int) -> _Refusal:
+    """Refuse what is not passed on now. Who waits for a device's code has a word of its own for it (RFC 8628 3.5)."""
+    if grant_type == _DEVICE:
+        return _Refusal(400, "slow_down", "too many attempts", {"retry-after": str(wait)})
+    return _too_many("too many attempts", wait)
+
+
+def _too_many(description: str, wait: int) -> _Refusal:
+    return _Refusal(429, "temporarily_unavailable", description, {"retry-after": str(wait)})
 
 
 def _invalid_client() -> _Refusal:

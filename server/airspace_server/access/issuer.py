@@ -2,11 +2,8 @@
 
 import hashlib
 import hmac
-import math
 import secrets
-import threading
 import uuid
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -16,6 +13,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy import bindparam, select
 
 from airspace_server.access.keys import ALGORITHM
+from airspace_server.access.limits import Limit, Recent, short
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.storage.database import Database
@@ -85,17 +83,23 @@ class Issuer:
         self._clock = clock
         self._lifetime = int(lifetime.total_seconds())
         self._failures = FailureLimit()
+        self._known = Recent()
 
-    def token(self, client_id: str, client_secret: str, scope: str) -> TokenResponse:
+    def token(self, client_id: str, client_secret: str, scope: str, peer: str = "") -> TokenResponse:
         """Return a token for a service account. Whatever `scope` asks for, the token is for `SCOPE`.
 
         An unknown client, a wrong secret and a disabled account take the same work and get the same answer. The right
-        secret is never refused for the failures of others: secrets are random and cannot be guessed, but a client that
-        anybody could lock out would be easy prey. Raises InvalidClientError, or TooManyFailuresError in its place once
-        failures come too fast.
+        secret is never refused for the failures of other peers: secrets are random and cannot be guessed, but a client
+        that anybody could lock out would be easy prey. A `peer` (limits.py) from which failures come too fast is
+        refused before it makes work, but for secrets that were right not long ago: many may share an address. Raises
+        InvalidClientError, or TooManyFailuresError in its place once failures come too fast.
         """
         del scope
         now = self._clock() / MICROSECONDS
+        shown = short(client_id, client_secret)
+        wait = self._failures.wait(peer, now)
+        if wait and shown not in self._known:
+            raise TooManyFailuresError(wait)
         # What cannot be a name is looked up as the empty one: databases differ in the strings that they can take.
         name = client_id if names.account(client_id) is None else ""
         with self._database.read() as tx:
@@ -103,10 +107,11 @@ class Issuer:
         digest = secret_hash(client_secret)
         right = hmac.compare_digest(digest, row.secret_hash if row is not None else _NOBODY)
         if row is None or row.disabled or not right:
-            wait = self._failures.count(client_id, now)
+            wait = self._failures.count(client_id, peer, now)
             if wait:
                 raise TooManyFailuresError(wait)
             raise InvalidClientError
+        self._known.add(shown)
         return TokenResponse(self.sign(client_id, row.generation), self._lifetime)
 
     def sign(self, account: str, generation: int) -> str:
@@ -127,51 +132,29 @@ class Issuer:
         return jwt.encode(header, claims, self.key, algorithms=[ALGORITHM])
 
 
-@dataclass(slots=True)
-class _Bucket:
-    """A token bucket: `burst` at once, then `rate` a second."""
-
-    burst: float
-    rate: float
-    left: float
-    at: float
-
-    def take(self, now: float) -> int:
-        """Take one; return 0, or the whole seconds until there is one again."""
-        self.left = min(self.burst, self.left + max(0.0, now - self.at) * self.rate)
-        self.at = now
-        if self.left < 1:
-            return math.ceil((1 - self.left) / self.rate)
-        self.left -= 1
-        return 0
-
-
 class FailureLimit:
-    """How fast failures may come, from one client and from all. Its memory is bounded: the longest quiet one goes."""
+    """How fast failures may come: with one client's name, from one peer, and of all. Its memory is bounded."""
 
-    CLIENTS: Final = 1024
-    """Most clients that are remembered; made-up names push each other out, and the limit on all holds them."""
     CLIENT_BURST: Final = 10
     CLIENT_RATE: Final = 0.2
+    PEER_BURST: Final = 50
+    PEER_RATE: Final = 1.0
     ALL_BURST: Final = 100
     ALL_RATE: Final = 10.0
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._clients: OrderedDict[bytes, _Bucket] = OrderedDict()
-        self._all = _Bucket(self.ALL_BURST, self.ALL_RATE, self.ALL_BURST, 0.0)
+        self._clients = Limit(self.CLIENT_BURST, self.CLIENT_RATE)
+        self._peers = Limit(self.PEER_BURST, self.PEER_RATE)
+        self._all = Limit(self.ALL_BURST, self.ALL_RATE)
 
-    def count(self, client_id: str, now: float) -> int:
+    def count(self, client_id: str, peer: str, now: float) -> int:
         """Count a failure; return 0, or after how many seconds the client should try again."""
-        key = hashlib.sha256(client_id.encode(errors="replace")).digest()  # names can be long, this is not
-        with self._lock:
-            bucket = self._clients.get(key)
-            if bucket is None:
-                bucket = self._clients[key] = _Bucket(self.CLIENT_BURST, self.CLIENT_RATE, self.CLIENT_BURST, now)
-                if len(self._clients) > self.CLIENTS:
-                    self._clients.popitem(last=False)
-            self._clients.move_to_end(key)
-            return max(bucket.take(now), self._all.take(now))
+        client = short(client_id)
+        return max(self._clients.take(client, now), self._peers.take(peer, now), self._all.take("", now))
+
+    def wait(self, peer: str, now: float) -> int:
+        """Return 0, or after how many seconds a peer that failed too often may try again."""
+        return self._peers.wait(peer, now)
 
 
 def secret_hash(secret: str) -> str:
