@@ -27,13 +27,14 @@ from airspace_server.app import Parts, executes
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.certificates import Identity, Watched
 from airspace_server.core import clock
+from airspace_server.core.loopback import is_loopback
 from airspace_server.engine.callback import Callback
 from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.runners.sandbox import Sandbox
 from airspace_server.engine.worker import Worker
 from airspace_server.rpc.forward import Forwarder, Route
 from airspace_server.rpc.server import Handlers, Listener, handlers
-from airspace_server.settings import Settings, SettingsError, StartError, is_loopback
+from airspace_server.settings import Settings, SettingsError, StartError
 from airspace_server.storage.database import Database
 from airspace_server.storage.migrate import migrate, wait_until_migrated
 

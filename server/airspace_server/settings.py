@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from airspace_server.core import names
+from airspace_server.core.loopback import is_loopback
 
 
 class SettingsError(ValueError):
@@ -25,16 +26,6 @@ class SettingsError(ValueError):
 
 class StartError(RuntimeError):
     """Something that a process needs is not there or does not come up. For the operator."""
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host, with or without the brackets of IPv6, is this machine and no name that others answer for."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _address(host: str, port: int) -> str:

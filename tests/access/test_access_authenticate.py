@@ -54,6 +54,7 @@ class Oidc:
     claimed_issuer: str = ""
     status: int = 200
     jwks: Any = None
+    endpoints: dict[str, Any] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
     @property
@@ -62,7 +63,7 @@ class Oidc:
 
     def document(self, path: str) -> Any:
         if path == "/.well-known/openid-configuration":
-            return {"issuer": self.claimed_issuer or self.url, "jwks_uri": f"{self.url}/keys"}
+            return {"issuer": self.claimed_issuer or self.url, "jwks_uri": f"{self.url}/keys", **self.endpoints}
         if self.jwks is not None:
             return self.jwks
         return {"keys": [key.as_dict(private=False) for key in self.keys]}
@@ -669,11 +670,31 @@ def test_the_cache_is_bounded_and_drops_the_least_used(monkeypatch):
         ("id.example.org", AUDIENCE),
         ("file:///etc/passwd", AUDIENCE),
         ("https://", AUDIENCE),
+        ("https://[", AUDIENCE),
+        ("http://127.0.0.1.example.org", AUDIENCE),
+        ("http://localhost.example.org", AUDIENCE),
+        ("http://127.0.0.1@id.example.org", AUDIENCE),
+        ("http://0.0.0.0", AUDIENCE),
+        ("http://[::]", AUDIENCE),
     ],
 )
 def test_an_issuer_that_cannot_be_trusted_is_refused_at_start(url: str, audience: str):
     with pytest.raises(ValueError, match="issuer"):
         OidcIssuer(url, audience)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "[::1]", "localhost", "LOCALHOST"])
+def test_an_issuer_on_this_machine_may_speak_plain_text(host: str):
+    assert OidcIssuer(f"http://{host}:5556/dex", AUDIENCE).issuer_url == f"http://{host}:5556/dex"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://id.example.org/token", "https://[", "https://", "ftp://localhost/", "", 7, None]
+)
+def test_clients_are_not_sent_where_what_they_send_can_be_read(oidc: Oidc, external: OidcIssuer, url: Any):
+    oidc.endpoints = {"token_endpoint": url, "authorization_endpoint": "http://[::1]:80/authorize"}
+    assert external.endpoints().token == ""
+    assert external.endpoints().authorization == "http://[::1]:80/authorize"
 
 
 def test_a_built_in_issuer_without_names_is_refused_at_start(tmp_path: Path):

@@ -31,6 +31,7 @@ from airspace_server.access.policy import PolicyStore
 from airspace_server.core import names
 from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import ApiError, Reason, token_invalid, token_missing
+from airspace_server.core.loopback import is_loopback
 from airspace_server.core.scope import ExecutionId
 
 MAX_TOKEN: Final = 16 * 1024
@@ -54,7 +55,6 @@ _MIN_RSA_BITS: Final = 2048
 _MAX_DOCUMENT: Final = 1 << 20
 _FETCH_TIMEOUT: Final = httpx.Timeout(3.0)
 _MAX_FETCH_SECONDS: Final = 10.0
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _MAX_DISPLAY: Final = 255
 # All that the library and Python's own parsers raise over bytes that are not what they should be.
@@ -458,10 +458,13 @@ def _public_key(entry: Any) -> Key | None:
 
 
 def _safe_url(url: str) -> bool:
-    parts = urlsplit(url)
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    )
+    """Tell whether what is sent to a URL can be read by nobody else."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
 
 
 def _require_names(issuer_url: str, audience: str) -> None:
