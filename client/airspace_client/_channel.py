@@ -26,5 +26,5 @@ def open_channel(target: str, tls: TLS | bool | None) -> grpc.Channel:
     ]
     if tls is False:
         return grpc.insecure_channel(target, options)
-    roots = (TLS() if tls is True else tls).roots()
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options)
+    tls = TLS() if tls is True else tls
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(tls.roots(), tls.key, tls.certificate), options)

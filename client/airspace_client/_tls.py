@@ -5,15 +5,25 @@ import ssl
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from airspace_client._errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class TLS:
     """Encryption with a checked server certificate.
 
-    `ca` holds the PEM certificates to believe; None believes those that this machine believes.
+    `ca` holds the PEM certificates to believe; None believes those that this machine believes. `certificate` and `key`,
+    a chain and its private key in PEM, are shown to servers that ask for one: where the operator has listed it, calls
+    need no token. Raises ConfigError for one of them without the other.
     """
 
     ca: bytes | None = field(default=None, repr=False)
+    certificate: bytes | None = field(default=None, repr=False)
+    key: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ConfigError("a client's certificate and its key go together")
 
     def roots(self) -> bytes | None:
         """Return the believed certificates as PEM; None when this machine has no list of its own."""

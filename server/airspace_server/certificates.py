@@ -22,6 +22,8 @@ from airspace_server.settings import SettingsError
 LOOK_SECONDS: Final = 1.0
 """How often it is looked whether files have changed, at most."""
 
+# What the library raises over bytes that are no certificate, or one that TLS takes and the library does not.
+_UNREADABLE: Final = (ValueError, x509.InvalidVersion)
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _log: Final = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ def shown(pem: bytes) -> Shown:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except (*_UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return Shown(frozenset(), 0.0)
     uris = (f"URI:{uri}" for uri in found.get_values_for_type(x509.UniformResourceIdentifier))
     hosts = (f"DNS:{host.lower()}" for host in found.get_values_for_type(x509.DNSName))
@@ -165,7 +167,7 @@ def _read(path: Path) -> tuple[bytes, list[x509.Certificate]]:
         return content, x509.load_pem_x509_certificates(content)
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except _UNREADABLE:
         raise SettingsError(f"{path} holds no certificates in PEM that can be read") from None
 
 

@@ -1,6 +1,7 @@
 """Certificates of clients: for whose account one stands, when for nobody's, and what it is beside a token."""
 
 import datetime
+import ssl
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,16 @@ def test_a_certificate_is_nobodys_that_has(names: tuple[x509.GeneralName, ...]):
 @pytest.mark.parametrize("what", [b"", b"spiffe://example.org/ci", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
 def test_what_is_no_certificate_is_nobodys(what: bytes):
     assert PEERS.account(what, TODAY) is None
+
+
+def test_a_certificate_of_an_odd_version_is_nobodys():
+    der = ssl.PEM_cert_to_DER_cert(AUTHORITY.issue(uri(CI)).certificate.decode())
+    third, second = (b"\xa0\x03\x02\x01" + bytes([version]) for version in (2, 1))
+    assert der.count(third) == 1
+    odd = ssl.DER_cert_to_PEM_cert(der.replace(third, second)).encode()
+    with pytest.raises(x509.InvalidVersion):
+        x509.load_pem_x509_certificate(odd)
+    assert PEERS.account(odd, TODAY) is None
 
 
 @pytest.mark.parametrize(

@@ -249,3 +249,10 @@ def test_tls_believes_the_machines_certificates_or_only_those_given() -> None:
     assert TLS(b"pem").roots() == b"pem"
     roots = TLS().roots()
     assert roots is None or roots.startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+def test_a_certificate_without_its_key_is_refused():
+    for half in ({"certificate": b"c"}, {"key": b"k"}):
+        with pytest.raises(ConfigError):
+            TLS(**half)
+    assert "private" not in repr(TLS(certificate=b"c", key=b"private"))

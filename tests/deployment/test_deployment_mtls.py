@@ -22,7 +22,7 @@ from airspace.execution.v1 import execution_service_pb2 as pb
 from airspace.project.v1 import project_service_pb2 as project_v1
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1 import identifiers_pb2
-from airspace_client import AirspaceClient
+from airspace_client import TLS, AirspaceClient, PermissionDenied
 from airspace_server.core.scope import EntityId, Scope
 
 ADMIN = "/flyteidl.service.AdminService"
@@ -159,6 +159,16 @@ def test_a_listed_certificate_alone_calls_as_its_account_on_every_way(mutual: Mu
     with mutual.wire(mutual.mtls, mutual.office.clients.issue(RUNNER)) as runner:
         runner.call(LIST, listing(), pb.ListExecutionsResponse)
         assert reason(runner.raw(f"{ADMIN}/CreateExecution", launching())) == "PERMISSION_MISSING"
+
+
+def test_our_client_needs_nothing_but_its_certificate(mutual: Mutual):
+    ci = mutual.office.clients.issue(CI)
+    shown = TLS(ca=mutual.office.servers.certificate, certificate=ci.certificate, key=ci.key)
+    with AirspaceClient.connect(mutual.mtls, tls=shown) as client:
+        assert [project.id for project in client.projects.list()] == ["vision"]
+        list(client.executions.list("vision", "development"))  # which the admin process forwards
+        with pytest.raises(PermissionDenied):
+            list(client.executions.list("vision", "production"))
 
 
 def test_a_certificate_that_is_not_listed_connects_and_authenticates_nobody(mutual: Mutual):
