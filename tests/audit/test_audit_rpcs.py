@@ -81,6 +81,7 @@ STEPS: list[tuple[str, Scope, Change]] = [
     (f"{ADMIN}/CreateWorkflow", OURS, setting(id__version="v3")),
     (f"{ADMIN}/CreateLaunchPlan", OURS, setting(id__version="v3")),
     (f"{ADMIN}/UpdateLaunchPlan", OURS, setting(id__version="v3", state=launch_plan_pb2.ACTIVE)),
+    (f"{ADMIN}/UpdateNamedEntity", OURS, setting(metadata__description="said")),
     (f"{ADMIN}/CreateExecution", OURS, inputs),
     (f"{ADMIN}/UpdateExecution", OURS, setting(state=execution_pb2.EXECUTION_ARCHIVED)),
     (f"{ADMIN}/RelaunchExecution", OURS, setting(name="again")),

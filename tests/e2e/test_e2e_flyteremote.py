@@ -1,10 +1,14 @@
 """What programs do through FlyteRemote."""
 
+import json
+
 import grpc
 import pytest
 from e2e_clients import PROJECT
 from e2e_server import eventually
+from flyteidl.core import identifier_pb2
 from flytekit.exceptions.base import FlyteException
+from flytekit.models import named_entity
 from flytekit.models.core.execution import WorkflowExecutionPhase
 
 
@@ -19,6 +23,26 @@ def test_registered_versions_are_fetched_with_their_interfaces(developer):
     assert set(workflow.interface.inputs) == {"x", "unit"}
     assert [node.id for node in workflow.flyte_nodes] == ["n0", "n1"]
     assert plan.entity_metadata.schedule.cron_schedule.schedule == "0 2 * * *"
+
+
+def test_a_workflow_is_described_by_its_docstring_and_its_name_can_be_archived(developer, admin):
+    name = named_entity.NamedEntityIdentifier(PROJECT, "development", "flows.quick.double_wf")
+    here = {"resource_type": "WORKFLOW", "project": PROJECT, "domain": "development"}
+    wanted = {"id": {**here, "name": name.name, "version": "v1"}}
+    described = developer.grpcurl("flyteidl.service.AdminService/GetDescriptionEntity", wanted)
+    admin.remote.client.update_named_entity(
+        identifier_pb2.WORKFLOW,
+        name,
+        named_entity.NamedEntityMetadata("said of all versions", named_entity.NamedEntityState.ARCHIVED),
+    )
+    listing = {**here, "limit": 100}
+    archived = developer.grpcurl(
+        "flyteidl.service.AdminService/ListNamedEntities", {**listing, "filters": "eq(state,1)"}
+    )
+
+    assert json.loads(described.out)["shortDescription"] == "Double a number of things."
+    assert [each["id"]["name"] for each in json.loads(archived.out)["entities"]] == [name.name]
+    assert json.loads(archived.out)["entities"][0]["metadata"]["description"] == "said of all versions"
 
 
 def test_fixed_inputs_of_the_launch_plan_stand_and_others_may_be_chosen(finished):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.admin import common_pb2, launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import (
     identifier_pb2,
     interface_pb2,
@@ -241,6 +241,10 @@ def flyte_request(method: MethodDescriptor, scope: Scope, server: Airspace) -> A
         request.native_url = server.parts.artifacts.native_url(scope, "uploads/root/data.bin")
     elif path == f"{DATA}/GetData":
         request.flyte_url = f"flyte://v1/{scope}/{THING}/{THING}/i"
+    elif method.name in ("ListNamedEntities", "GetNamedEntity", "UpdateNamedEntity"):
+        request.resource_type = identifier_pb2.TASK
+        if method.name == "UpdateNamedEntity":
+            request.metadata.state = common_pb2.NAMED_ENTITY_ARCHIVED
     elif path == f"{ADMIN}/UpdateLaunchPlan":
         request.state = launch_plan_pb2.ACTIVE
     return request

@@ -29,8 +29,8 @@ from airspace_server.admin.registry import TASKS, WORKFLOWS, Registry, named, ro
 from airspace_server.core import names
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
-from airspace_server.core.scope import EntityId, Scope
-from airspace_server.flyte.identifiers import entity_id, identifier, require_domain
+from airspace_server.core.scope import EntityId
+from airspace_server.flyte.identifiers import entity_id, identifier, require, require_domain, scope_of
 from airspace_server.flyte.listing import Field, Listing, coded, fetch, microseconds
 from airspace_server.storage.database import Database, scoped
 from airspace_server.storage.paging import Pager
@@ -115,7 +115,7 @@ class AdminFlyte:
     ) -> project_pb2.ProjectRegisterResponse:
         """Create a project, active whatever state the request has."""
         wanted = request.project
-        _require_project_id(wanted.id, "project.id")
+        require("project.id", names.project(wanted.id))
         if not wanted.name:
             raise invalid_field("project.name", "is required")
         if wanted.domains:
@@ -136,7 +136,7 @@ class AdminFlyte:
 
         The state is always written: flytectl and flytekit send the current one along.
         """
-        _require_project_id(request.id, "id")
+        require("id", names.project(request.id))
         if request.domains:
             raise invalid_field("domains", "cannot be set: the domains are the server's")
         if request.state not in (project_pb2.Project.ACTIVE, project_pb2.Project.ARCHIVED):
@@ -153,7 +153,7 @@ class AdminFlyte:
 
     def GetProject(self, request: project_pb2.ProjectGetRequest, _call: Call) -> project_pb2.Project:
         """Return a project with the server's domains."""
-        _require_project_id(request.id, "id")
+        require("id", names.project(request.id))
         with self._database.read() as tx:
             return self._project(projects.get(tx, request.id))
 
@@ -294,15 +294,15 @@ class AdminFlyte:
         self, request: launch_plan_pb2.ActiveLaunchPlanRequest, _call: Call
     ) -> launch_plan_pb2.LaunchPlan:
         """Return the active version of a name."""
-        scope = self._scope(request.id.project, request.id.domain, "id.")
-        _require_name(request.id.name, "id.name")
+        scope = scope_of(request.id.project, request.id.domain, self._domains, "id.")
+        require("id.name", names.entity(request.id.name))
         return _launch_plan(self._launch_plans.active(scope, request.id.name))
 
     def ListActiveLaunchPlans(
         self, request: launch_plan_pb2.ActiveLaunchPlanListRequest, _call: Call
     ) -> launch_plan_pb2.LaunchPlanList:
         """List active versions."""
-        scope = self._scope(request.project, request.domain, "")
+        scope = scope_of(request.project, request.domain, self._domains)
         with self._database.read(scope) as tx:
             rows, token = fetch(
                 tx,
@@ -344,10 +344,10 @@ class AdminFlyte:
     def _list(
         self, versions: Table, listing: Listing, request: common_pb2.ResourceListRequest
     ) -> tuple[Sequence[Row[Any]], str]:
-        scope = self._scope(request.id.project, request.id.domain, "id.")
+        scope = scope_of(request.id.project, request.id.domain, self._domains, "id.")
         statement = select(versions).where(scoped(versions))
         if request.id.name:
-            _require_name(request.id.name, "id.name")
+            require("id.name", names.entity(request.id.name))
             statement = statement.where(versions.c.name == bindparam("of_name", request.id.name))
         with self._database.read(scope) as tx:
             return fetch(
@@ -366,7 +366,7 @@ class AdminFlyte:
         self, versions: Table, listing: Listing, request: common_pb2.NamedEntityIdentifierListRequest
     ) -> common_pb2.NamedEntityIdentifierList:
         """List distinct names in alphabetical order; Flyte's sort keys say nothing about a name without a version."""
-        scope = self._scope(request.project, request.domain, "")
+        scope = scope_of(request.project, request.domain, self._domains)
         by_name = Listing(listing.entity, listing.fields, (versions.c.name,))
         statement = select(versions.c.name).where(scoped(versions)).group_by(versions.c.name)
         with self._database.read(scope) as tx:
@@ -397,23 +397,6 @@ class AdminFlyte:
         if message.resource_type != kind:
             raise invalid_field("id.resource_type", f"must be {identifier_pb2.ResourceType.Name(kind)}")
         return self._id(message, kind)
-
-    def _scope(self, project: str, domain: str, prefix: str) -> Scope:
-        _require_project_id(project, f"{prefix}project")
-        require_domain(domain, self._domains, f"{prefix}domain")
-        return Scope(project, domain)
-
-
-def _require_project_id(project: str, path: str) -> None:
-    problem = names.project(project)
-    if problem:
-        raise invalid_field(path, problem)
-
-
-def _require_name(name: str, path: str) -> None:
-    problem = names.entity(name)
-    if problem:
-        raise invalid_field(path, problem)
 
 
 def _require_new(created: bool, kind: str, id_: EntityId) -> None:

@@ -13,6 +13,7 @@ from flyteidl.core import compiler_pb2
 from google.protobuf.message import Message
 from sqlalchemy import Row, Select, Table, bindparam, select
 
+from airspace_server.admin import descriptions
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.run_as import require_allowed
@@ -162,9 +163,10 @@ class Registry:
         now = self._clock()
         content = digest(closure.compiled_task)
         closure.created_at.FromMicroseconds(now)
+        short, description = spec.description.short_description, descriptions.checked(spec.description)
         row = {
             "type": type_,
-            "short_description": _short(spec),
+            "short_description": short,
             "digest": content,
             "closure": readable(closure),
             "created_at": now,
@@ -173,6 +175,8 @@ class Registry:
             require_active(tx, task.scope.project)
             require_allowed(run_as(tx, task.scope), task.scope, named)
             created = insert_version(tx, TASKS, "task", task, row)
+            if created:
+                descriptions.insert(tx, EntityKind.TASK, task, short, description, now)
             return self._task(tx, task), created
 
     def task(self, task: EntityId) -> Task:
@@ -200,8 +204,9 @@ class Registry:
             workflows = {id_: _closure(row) for id_, row in _found(tx, EntityKind.WORKFLOW, others)}
         closure = compile_workflow(workflow, spec, tasks, launch_plans, workflows)
         now = self._clock()
+        short, description = spec.description.short_description, descriptions.checked(spec.description)
         row = {
-            "short_description": _short(spec),
+            "short_description": short,
             "digest": digest(closure),
             "interface": closure.primary.template.interface.SerializeToString(deterministic=True),
             "closure": readable(closure),
@@ -213,6 +218,7 @@ class Registry:
             created = insert_version(tx, WORKFLOWS, "workflow", workflow, row)
             if created:
                 insert_references(tx, EntityKind.WORKFLOW, workflow, of_workflow(closure))
+                descriptions.insert(tx, EntityKind.WORKFLOW, workflow, short, description, now)
             return self._workflow(tx, workflow), created
 
     def workflow(self, workflow: EntityId) -> Workflow:
@@ -238,13 +244,6 @@ def _found(tx: Transaction, kind: EntityKind, used: Iterable[Reference]) -> list
     ids = [each.id for each in used if each.kind is kind]
     rows = ((id_, tx.beside(id_.scope).one(_ONE[kind], name=id_.name, version=id_.version)) for id_ in ids)
     return [(id_, row) for id_, row in rows if row is not None]
-
-
-def _short(spec: task_pb2.TaskSpec | workflow_pb2.WorkflowSpec) -> str:
-    short = spec.description.short_description
-    if "\0" in short:
-        raise invalid_field("spec.description.short_description", "must not contain a NUL character")
-    return short
 
 
 def _compiled_task(row: Row[Any]) -> compiler_pb2.CompiledTask:

@@ -41,7 +41,9 @@ from airspace_server.flyte.identifiers import (
     entity_id,
     execution_id,
     execution_identifier,
+    require,
     require_domain,
+    scope_of,
 )
 from airspace_server.flyte.listing import Field, Listing, coded, fetch, microseconds, whole
 from airspace_server.storage.database import Database, scoped
@@ -142,9 +144,9 @@ class ExecutionFlyte:
         self, request: execution_pb2.ExecutionCreateRequest, call: Call
     ) -> execution_pb2.ExecutionCreateResponse:
         """Launch a launch plan or a task."""
-        scope = self._scope(request.project, request.domain)
+        scope = scope_of(request.project, request.domain, self._domains)
         if request.name:
-            _require(names.execution(request.name), "name")
+            require("name", names.execution(request.name))
         launched = request.spec.launch_plan
         is_task = launched.resource_type == identifier_pb2.TASK
         kind = identifier_pb2.TASK if is_task else identifier_pb2.LAUNCH_PLAN
@@ -200,7 +202,7 @@ class ExecutionFlyte:
     ) -> execution_pb2.ExecutionCreateResponse:
         source = self._executions.get(self._id(request.id))
         if request.name:
-            _require(names.execution(request.name), "name")
+            require("name", names.execution(request.name))
         spec = execution_pb2.ExecutionSpec.FromString(source.spec)
         spec.overwrite_cache = overwrite_cache
         target: LaunchPlanRef | TaskRef
@@ -246,7 +248,7 @@ class ExecutionFlyte:
 
     def ListExecutions(self, request: common_pb2.ResourceListRequest, _call: Call) -> execution_pb2.ExecutionList:
         """List executions; archived records only when a filter asks about the state."""
-        scope = self._scope(request.id.project, request.id.domain, "id.")
+        scope = scope_of(request.id.project, request.id.domain, self._domains, "id.")
         statement = select(*LIGHT).where(scoped(EXECUTIONS))
         if not re.search(r"\((?:execution\.)?state,", request.filters):
             statement = statement.where(EXECUTIONS.c.state == "ACTIVE")
@@ -272,8 +274,8 @@ class ExecutionFlyte:
         self, request: execution_pb2.ExecutionTerminateRequest, call: Call
     ) -> execution_pb2.ExecutionTerminateResponse:
         """Ask for the end of an execution."""
-        _require(f"must have at most {MAX_CAUSE} characters" if len(request.cause) > MAX_CAUSE else None, "cause")
-        _require("must not contain a NUL character" if "\0" in request.cause else None, "cause")
+        require("cause", f"must have at most {MAX_CAUSE} characters" if len(request.cause) > MAX_CAUSE else None)
+        require("cause", "must not contain a NUL character" if "\0" in request.cause else None)
         self._executions.terminate(self._id(request.id), cause=request.cause, principal=call.principal.member)
         return execution_pb2.ExecutionTerminateResponse()
 
@@ -285,7 +287,7 @@ class ExecutionFlyte:
         """List the nodes of one level: those at the top, or with unique_parent_id those inside that node."""
         execution = self._id(request.workflow_execution_id, "workflow_execution_id")
         if request.unique_parent_id:
-            _require(names.entity(request.unique_parent_id), "unique_parent_id")
+            require("unique_parent_id", names.entity(request.unique_parent_id))
         statement = select(*NODE_LIGHT).where(
             scoped(NODES), NODES.c.execution == bindparam("own_name"), NODES.c.parent_id == bindparam("parent")
         )
@@ -415,24 +417,14 @@ class ExecutionFlyte:
 
     # --- what the requests share
 
-    def _scope(self, project: str, domain: str, prefix: str = "") -> Scope:
-        _require(names.project(project), f"{prefix}project")
-        require_domain(domain, self._domains, f"{prefix}domain")
-        return Scope(project, domain)
-
     def _id(self, message: identifier_pb2.WorkflowExecutionIdentifier, path: str = "id") -> ExecutionId:
         found = execution_id(message, path)
         require_domain(found.scope.domain, self._domains, f"{path}.domain")
         return found
 
     def _node_id(self, message: identifier_pb2.NodeExecutionIdentifier, path: str) -> tuple[ExecutionId, str]:
-        _require(names.entity(message.node_id), f"{path}.node_id")
+        require(f"{path}.node_id", names.entity(message.node_id))
         return self._id(message.execution_id, f"{path}.execution_id"), message.node_id
-
-
-def _require(problem: str | None, path: str) -> None:
-    if problem:
-        raise invalid_field(path, problem)
 
 
 def _created(execution: ExecutionId) -> execution_pb2.ExecutionCreateResponse:

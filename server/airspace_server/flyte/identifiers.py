@@ -17,16 +17,28 @@ _KINDS: Final = {
 }
 
 
-def _check(path: str, problem: str | None) -> None:
+def require(path: str, problem: str | None) -> None:
+    """Raise INVALID_FIELD for the field at `path` of the request if there is a problem with it."""
     if problem is not None:
         raise invalid_field(path, problem)
 
 
+def scope_of(project: str, domain: str, domains: Sequence[str], prefix: str = "") -> Scope:
+    """Read a scope whose parts stand behind `prefix` in the request; `domains` are the server's.
+
+    Raises:
+        ApiError: INVALID_FIELD for a part that is badly formed, UNKNOWN_DOMAIN.
+    """
+    require(f"{prefix}project", names.project(project))
+    require_domain(domain, domains, f"{prefix}domain")
+    return Scope(project, domain)
+
+
 def _scope(project: str, domain: str, org: str, path: str) -> Scope:
-    _check(f"{path}.project", names.project(project))
-    _check(f"{path}.domain", names.domain(domain))
+    require(f"{path}.project", names.project(project))
+    require(f"{path}.domain", names.domain(domain))
     # A tenant field that is accepted and not obeyed would be a lie; no Flyte v1 client sends it.
-    _check(f"{path}.org", "must be empty: this server has no organisations" if org else None)
+    require(f"{path}.org", "must be empty: this server has no organisations" if org else None)
     return Scope(project, domain)
 
 
@@ -38,7 +50,7 @@ def require_domain(domain: str, domains: Sequence[str], path: str) -> None:
     """
     if domain in domains:
         return
-    _check(path, names.domain(domain))
+    require(path, names.domain(domain))
     listed = ",".join(domains)
     raise ApiError(
         Reason.UNKNOWN_DOMAIN,
@@ -61,8 +73,8 @@ def entity_id(
     if identifier.resource_type not in (identifier_pb2.UNSPECIFIED, expected):
         raise invalid_field(f"{path}.resource_type", f"must be {_KINDS[expected]}")
     scope = _scope(identifier.project, identifier.domain, identifier.org, path)
-    _check(f"{path}.name", names.entity(identifier.name))
-    _check(f"{path}.version", names.version(identifier.version))
+    require(f"{path}.name", names.entity(identifier.name))
+    require(f"{path}.version", names.version(identifier.version))
     return EntityId(scope, identifier.name, identifier.version)
 
 
@@ -84,7 +96,7 @@ def execution_id(identifier: identifier_pb2.WorkflowExecutionIdentifier, path: s
         ApiError: INVALID_FIELD naming the part that is missing or badly formed.
     """
     scope = _scope(identifier.project, identifier.domain, identifier.org, path)
-    _check(f"{path}.name", names.execution(identifier.name))
+    require(f"{path}.name", names.execution(identifier.name))
     return ExecutionId(scope, identifier.name)
 
 

@@ -166,6 +166,39 @@ class ReferenceRow(SQLModel, table=True):
     used_version: str = Field(primary_key=True, max_length=255)
 
 
+class NamedEntityRow(SQLModel, table=True):
+    """What is said of a name of tasks, workflows or launch plans, for all its versions; no row says nothing."""
+
+    __tablename__ = "named_entities"
+    __table_args__ = (ForeignKeyConstraint(["project"], ["projects.id"]),)
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    kind: str = Field(primary_key=True, max_length=16)
+    name: str = Field(primary_key=True, max_length=255)
+    description: str = _text()
+    state: str = Field(max_length=16)
+
+
+class DescriptionRow(SQLModel, table=True):
+    """How a version of a task or workflow was described when it was registered, a flyteidl.admin.DescriptionEntity."""
+
+    __tablename__ = "descriptions"
+    __table_args__ = (
+        ForeignKeyConstraint(["project"], ["projects.id"]),
+        Index("descriptions_newest", "project", "domain", "kind", "created_at", "name", "version"),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    kind: str = Field(primary_key=True, max_length=16)
+    name: str = Field(primary_key=True, max_length=255)
+    version: str = Field(primary_key=True, max_length=255)
+    short_description: str = _text()
+    description: bytes = _bytes()
+    created_at: int = _time()
+
+
 class ExportRow(SQLModel, table=True):
     """That a project lets another refer to something of its own in a domain. `name` may be "*".
 

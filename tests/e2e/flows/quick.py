@@ -45,6 +45,7 @@ def hold(gate: str) -> str:
 
 @workflow
 def double_wf(x: int, unit: str = "apples") -> str:
+    """Double a number of things."""
     return describe(x=double(x=x), unit=unit)
 
 
