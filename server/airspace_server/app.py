@@ -40,6 +40,7 @@ from airspace_server.access.rules import native_rules
 from airspace_server.access.service import AccessService
 from airspace_server.access.usage import Usage
 from airspace_server.admin.flyte import AdminFlyte
+from airspace_server.admin.flyte_attributes import AttributesFlyte
 from airspace_server.admin.flyte_entities import EntitiesFlyte
 from airspace_server.admin.launch_plans import LaunchPlans
 from airspace_server.admin.project_service import ProjectService
@@ -158,6 +159,7 @@ class Parts:
         )
         flyte_doors = (
             AdminFlyte(database, registry, launch_plans, self.pager, clock.now, settings.domains),
+            AttributesFlyte(database, settings.domains),
             EntitiesFlyte(database, self.pager, settings.domains),
             ExecutionFlyte(database, launcher, executions, self.pager, settings.domains),
             DataProxy(

@@ -25,6 +25,7 @@ from airspace_server.access.decide import Grants, Visible
 from airspace_server.access.identity import Principal
 from airspace_server.access.policy import PolicyStore
 from airspace_server.admin.flyte import AdminFlyte
+from airspace_server.admin.flyte_attributes import AttributesFlyte
 from airspace_server.admin.flyte_entities import EntitiesFlyte
 from airspace_server.admin.launch_plans import LaunchPlans
 from airspace_server.admin.project_service import ProjectService
@@ -101,6 +102,7 @@ class Doors:
         self.executions = ExecutionService(database, launcher, self.store, self.watcher, pager, self.clock)
         self.references = ReferenceService(References(database, self.clock), PolicyStore(database), pager)
         self.admin = AdminFlyte(database, registry, launch_plans, pager, self.clock, DOMAINS)
+        self.attributes = AttributesFlyte(database, DOMAINS)
         self.entities = EntitiesFlyte(database, pager, DOMAINS)
         self.flyte = ExecutionFlyte(database, launcher, self.store, pager, DOMAINS)
 

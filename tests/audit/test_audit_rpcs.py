@@ -8,7 +8,7 @@ import pytest
 from flyteidl.admin import execution_pb2, launch_plan_pb2
 from google.protobuf.descriptor_pb2 import MethodOptions
 from rpc_expected import ACCESS, ADMIN, AUDIT, DATA, EXECUTIONS, NEEDS, PLANS, PROJECT, REFERENCES, REGISTRY, SETTINGS
-from rpc_requests import THING, integer, request_for
+from rpc_requests import ATTRIBUTES_UPDATES, THING, integer, request_for
 from rpc_servers import FLYTE, NATIVE, OURS, Airspace, Answer, Caller
 from sqlalchemy import select
 
@@ -81,6 +81,8 @@ STEPS: list[tuple[str, Scope, Change]] = [
     (f"{ADMIN}/CreateWorkflow", OURS, setting(id__version="v3")),
     (f"{ADMIN}/CreateLaunchPlan", OURS, setting(id__version="v3")),
     (f"{ADMIN}/UpdateLaunchPlan", OURS, setting(id__version="v3", state=launch_plan_pb2.ACTIVE)),
+    *((f"{ADMIN}/{name}", OURS, setting()) for name in ATTRIBUTES_UPDATES),
+    *((f"{ADMIN}/{name.replace('Update', 'Delete')}", OURS, setting()) for name in ATTRIBUTES_UPDATES),
     (f"{ADMIN}/UpdateNamedEntity", OURS, setting(metadata__description="said")),
     (f"{ADMIN}/CreateExecution", OURS, inputs),
     (f"{ADMIN}/UpdateExecution", OURS, setting(state=execution_pb2.EXECUTION_ARCHIVED)),

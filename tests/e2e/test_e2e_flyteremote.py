@@ -6,6 +6,7 @@ import grpc
 import pytest
 from e2e_clients import PROJECT
 from e2e_server import eventually
+from flyteidl.admin import matchable_resource_pb2
 from flyteidl.core import identifier_pb2
 from flytekit.exceptions.base import FlyteException
 from flytekit.models import named_entity
@@ -43,6 +44,23 @@ def test_a_workflow_is_described_by_its_docstring_and_its_name_can_be_archived(d
     assert json.loads(described.out)["shortDescription"] == "Double a number of things."
     assert [each["id"]["name"] for each in json.loads(archived.out)["entities"]] == [name.name]
     assert json.loads(archived.out)["entities"][0]["metadata"]["description"] == "said of all versions"
+
+
+def test_what_is_configured_for_a_workflow_reaches_its_executions_and_only_some_may_change_it(developer, admin):
+    admins = "flyteidl.service.AdminService"
+    workflow = {"project": PROJECT, "domain": "development", "workflow": "flows.quick.explode_wf"}
+    config = {"max_parallelism": 3, "labels": {"values": {"team": "bakery"}}}
+    update = {"attributes": {**workflow, "matching_attributes": {"workflow_execution_config": config}}}
+    denied = developer.grpcurl(f"{admins}/UpdateWorkflowAttributes", update)
+    updated = admin.grpcurl(f"{admins}/UpdateWorkflowAttributes", update)
+    spec = developer.launch("explode_wf", reason="none").spec
+    resource = matchable_resource_pb2.WORKFLOW_EXECUTION_CONFIG
+    found = admin.remote.client.get_workflow_attributes(*workflow.values(), resource)
+
+    assert "this needs settings.update" in denied.text
+    assert updated.code == 0, updated.text
+    assert (spec.max_parallelism, spec.labels.values) == (3, {"team": "bakery"})
+    assert found.attributes.workflow == workflow["workflow"]
 
 
 def test_fixed_inputs_of_the_launch_plan_stand_and_others_may_be_chosen(finished):

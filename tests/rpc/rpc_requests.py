@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from flyteidl.admin import common_pb2, launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.admin import common_pb2, launch_plan_pb2, matchable_resource_pb2, task_pb2, workflow_pb2
 from flyteidl.core import (
     identifier_pb2,
     interface_pb2,
@@ -213,6 +213,9 @@ _VALUES: dict[str, Any] = {
 }
 
 
+ATTRIBUTES_UPDATES = tuple(f"Update{level}Attributes" for level in ("Project", "ProjectDomain", "Workflow"))
+
+
 def flyte_request(method: MethodDescriptor, scope: Scope, server: Airspace) -> Any:
     """Make a valid request of a Flyte RPC: every id in it in the scope, and what its method wants beside that."""
     path = method_path(method)
@@ -241,6 +244,10 @@ def flyte_request(method: MethodDescriptor, scope: Scope, server: Airspace) -> A
         request.native_url = server.parts.artifacts.native_url(scope, "uploads/root/data.bin")
     elif path == f"{DATA}/GetData":
         request.flyte_url = f"flyte://v1/{scope}/{THING}/{THING}/i"
+    elif method.name in ATTRIBUTES_UPDATES:
+        request.attributes.matching_attributes.execution_queue_attributes.tags.append("fast")
+    elif "Attributes" in method.name:
+        request.resource_type = matchable_resource_pb2.EXECUTION_QUEUE
     elif method.name in ("ListNamedEntities", "GetNamedEntity", "UpdateNamedEntity"):
         request.resource_type = identifier_pb2.TASK
         if method.name == "UpdateNamedEntity":

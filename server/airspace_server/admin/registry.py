@@ -6,9 +6,10 @@ under the same version is refused. Compiling happens outside the write: what it 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
-from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.admin import launch_plan_pb2, matchable_resource_pb2, task_pb2, workflow_pb2
 from flyteidl.core import compiler_pb2
 from google.protobuf.message import Message
 from sqlalchemy import Row, Select, Table, bindparam, select
@@ -18,10 +19,13 @@ from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.run_as import require_allowed
 from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
+from airspace_server.flyte.attributes import TASK_RESOURCE, limits
 from airspace_server.flyte.compiler import compile_task, compile_workflow, references
 from airspace_server.flyte.digest import digest
 from airspace_server.flyte.references import foreign_reference, needed, of_workflow
 from airspace_server.flyte.run_as import named_by_task
+from airspace_server.flyte.tasks import require_within
+from airspace_server.storage import attributes
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
 from airspace_server.storage.references import may_refer, require_exported
@@ -174,6 +178,7 @@ class Registry:
         with self._database.write(task.scope) as tx:
             require_active(tx, task.scope.project)
             require_allowed(run_as(tx, task.scope), task.scope, named)
+            require_within(closure.compiled_task.template, _most(tx, task.scope))
             created = insert_version(tx, TASKS, "task", task, row)
             if created:
                 descriptions.insert(tx, EntityKind.TASK, task, short, description, now)
@@ -237,6 +242,13 @@ class Registry:
         if row is None:
             raise not_found("workflow", str(workflow))
         return workflow_from_row(row)
+
+
+def _most(tx: Transaction, scope: Scope) -> Mapping[str, Fraction]:
+    """Return the most of each resource that a task may ask for in a scope."""
+    found = attributes.effective(tx, TASK_RESOURCE, scope)
+    content = b"" if found is None else found.content
+    return limits(matchable_resource_pb2.MatchingAttributes.FromString(content).task_resource_attributes)
 
 
 def _found(tx: Transaction, kind: EntityKind, used: Iterable[Reference]) -> list[tuple[EntityId, Row[Any]]]:

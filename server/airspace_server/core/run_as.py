@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.core.scope import Scope
+from airspace_server.core.scope import Scope, ScopePattern
 
 
 class IdentityKind(StrEnum):
@@ -64,7 +64,7 @@ NOBODY: Final = RunAs()
 """What holds where nothing is set."""
 
 
-def require_allowed(run_as: RunAs, scope: Scope, identities: Iterable[NamedIdentity]) -> None:
+def require_allowed(run_as: RunAs, scope: Scope | ScopePattern, identities: Iterable[NamedIdentity]) -> None:
     """Raise RUN_AS_FORBIDDEN for the first identity that may not be named in the scope."""
     for identity in identities:
         if not run_as.allows(identity):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flyteidl.admin import common_pb2, execution_pb2
+from flyteidl.admin import common_pb2, execution_pb2, matchable_resource_pb2
 from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2, security_pb2
 from sqlalchemy import bindparam, select
 
@@ -22,11 +22,13 @@ from airspace_server.core.execution import ExecutionPhase, NodePhase
 from airspace_server.core.run_as import NamedIdentity, require_allowed
 from airspace_server.core.scope import EntityId, ExecutionId, Reference, Scope
 from airspace_server.execution.catalog import Catalog
+from airspace_server.flyte.attributes import EXECUTION_CONFIG, configured, identities
 from airspace_server.flyte.identifiers import identifier
 from airspace_server.flyte.literals import merge_inputs, to_literals
 from airspace_server.flyte.run_as import named_by_execution, named_by_task, require_own_labels
 from airspace_server.flyte.runnable import first_unrunnable
 from airspace_server.flyte.single_task import single_task_workflow, task_inputs
+from airspace_server.storage import attributes
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
 from airspace_server.storage.references import require_exported
@@ -207,7 +209,8 @@ class Launcher:
         _require_runnable(plan.unrunnable)
         given = _given(launch.inputs, plan.closure.expected_inputs, plan.spec.fixed_inputs)
         inputs = merge_inputs(plan.closure.expected_inputs, plan.spec.fixed_inputs, given)
-        labels = {**plan.spec.labels.values, **launch.labels}
+        config = _config(tx, launch.scope, plan.workflow.name)
+        labels = {**config.labels.values, **plan.spec.labels.values, **launch.labels}
         return self._prepared(
             tx,
             launch,
@@ -216,7 +219,8 @@ class Launcher:
             inputs,
             labels,
             plan.spec.envs,
-            self._run_as(tx, launch, plan.named),
+            config,
+            self._run_as(tx, launch, plan.named, config),
             {
                 "launch_plan_name": id_.name,
                 "launch_plan_version": id_.version,
@@ -235,22 +239,31 @@ class Launcher:
         expected, fixed = task_inputs(task), literals_pb2.LiteralMap()
         given = _given(launch.inputs, expected, fixed)
         inputs = merge_inputs(expected, fixed, given)
+        config = _config(tx, launch.scope, "")
         return self._prepared(
             tx,
             launch,
             identifier(id_, identifier_pb2.TASK),
             given,
             inputs,
-            dict(launch.labels),
+            {**config.labels.values, **launch.labels},
             common_pb2.Envs(),
-            self._run_as(tx, launch, tuple(named_by_task(task.template, f"task {id_.name}"))),
+            config,
+            self._run_as(tx, launch, tuple(named_by_task(task.template, f"task {id_.name}")), config),
             {"task_name": id_.name, "task_version": id_.version},
         )
 
-    def _run_as(self, tx: Transaction, launch: Launch, named: tuple[NamedIdentity, ...]) -> security_pb2.Identity:
+    def _run_as(
+        self,
+        tx: Transaction,
+        launch: Launch,
+        named: tuple[NamedIdentity, ...],
+        config: matchable_resource_pb2.WorkflowExecutionConfig,
+    ) -> security_pb2.Identity:
         """Return as whom the execution runs: what the caller names, or the scope's default where nobody names any.
 
-        Raises RUN_AS_FORBIDDEN for what the caller, the launch plan or a task names and the scope does not allow.
+        Raises RUN_AS_FORBIDDEN for what the caller, the launch plan, a task or the scope's configuration names and the
+        scope does not allow.
         """
         settings = run_as(tx, launch.scope)
         by_caller = () if launch.spec is None else tuple(named_by_execution(launch.spec, "spec"))
@@ -258,6 +271,10 @@ class Launcher:
         identity = security_pb2.Identity() if launch.spec is None else launch.spec.security_context.run_as
         if by_caller or named:
             return identity
+        by_config = identities(config, EXECUTION_CONFIG)
+        if by_config:
+            require_allowed(settings, launch.scope, by_config)
+            return config.security_context.run_as
         return security_pb2.Identity(
             k8s_service_account=settings.default_service_account, iam_role=settings.default_iam_role
         )
@@ -290,6 +307,7 @@ class Launcher:
         inputs: literals_pb2.LiteralMap,
         labels: Mapping[str, str],
         envs: common_pb2.Envs,
+        config: matchable_resource_pb2.WorkflowExecutionConfig,
         run_as: security_pb2.Identity,
         what: Mapping[str, str],
         active: str = "",
@@ -299,7 +317,9 @@ class Launcher:
         if problem:
             raise invalid_field("labels", problem)
         require_own_labels(labels, "labels")
-        spec = _spec(launch, launched, labels, envs, run_as, self._nesting(tx, launch)).SerializeToString()
+        message = _spec(launch, launched, labels, envs, run_as, self._nesting(tx, launch))
+        configured(message, config)
+        spec = message.SerializeToString()
         if len(spec) > MAX_SPEC:
             raise ApiError(
                 Reason.TOO_LARGE, f"the spec has more than {MAX_SPEC} bytes", {"limit": str(MAX_SPEC)}, "spec"
@@ -341,6 +361,13 @@ def generated_name() -> str:
 def _described(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what the audit's digest is of: nothing that inputs or variables of the environment could be guessed by."""
     return {key: value for key, value in row.items() if key not in ("spec", "inputs", "user_inputs")}
+
+
+def _config(tx: Transaction, scope: Scope, workflow: str) -> matchable_resource_pb2.WorkflowExecutionConfig:
+    """Return what is configured for executions of a workflow in a scope."""
+    found = attributes.effective(tx, EXECUTION_CONFIG, scope, workflow)
+    content = b"" if found is None else found.content
+    return matchable_resource_pb2.MatchingAttributes.FromString(content).workflow_execution_config
 
 
 def _given(

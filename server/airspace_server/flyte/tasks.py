@@ -100,6 +100,17 @@ def _amount(text: str, path: str) -> Fraction:
     return amount
 
 
+def require_within(template: tasks_pb2.TaskTemplate, most: Mapping[str, Fraction]) -> None:
+    """Raise INVALID_FIELD for the first resource of a container of which it asks for more than the most."""
+    resources = template.container.resources
+    for side, entries in (("requests", resources.requests), ("limits", resources.limits)):
+        for name, amount in _amounts(entries, f"{_TEMPLATE}.container.resources.{side}").items():
+            limit = most.get(name.replace("-", "_"))
+            if limit is not None and amount > limit:
+                where = f"{_TEMPLATE}.container.resources.{side}[{name}]"
+                raise invalid_field(where, f"must be at most {float(limit):g} in this project and domain")
+
+
 def _check_limits(requests: Mapping[str, Fraction], limits: Mapping[str, Fraction], path: str) -> None:
     for resource in sorted(requests.keys() & limits.keys()):
         _require(requests[resource] <= limits[resource], f"{path}.requests[{resource}]", "must not be above its limit")

@@ -46,8 +46,8 @@ def effective(tx: Transaction, setting: str, pattern: ScopePattern) -> tuple[str
     return None
 
 
-def run_as(tx: Transaction, scope: Scope) -> RunAs:
-    """Return as whom tasks may run in a scope: nobody where nothing is set."""
+def run_as(tx: Transaction, scope: Scope | ScopePattern) -> RunAs:
+    """Return as whom tasks may run in a scope, or in all of a pattern: nobody where nothing is set."""
     found = effective(tx, RUN_AS, ScopePattern(scope.project, scope.domain))
     return NOBODY if found is None else RunAs.loads(found[0])
 

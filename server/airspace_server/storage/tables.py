@@ -470,6 +470,23 @@ class SettingRow(SQLModel, table=True):
     value: str = _text()
 
 
+class MatchableAttributesRow(SQLModel, table=True):
+    """Attributes of one resource for a project, one of its domains or a workflow: a flyteidl.admin.MatchingAttributes.
+
+    Not a scoped table: "*" is a domain here, and "" a workflow, where they are for all of them.
+    """
+
+    __tablename__ = "matchable_attributes"
+    __table_args__ = (ForeignKeyConstraint(["project"], ["projects.id"]),)
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain_pattern: str = Field(primary_key=True, max_length=63)
+    workflow: str = Field(primary_key=True, max_length=255)
+    resource: str = Field(primary_key=True, max_length=63)
+    attributes: bytes = _bytes()
+    version: int = Field(sa_type=BigInteger)
+
+
 # --- audit
 
 
