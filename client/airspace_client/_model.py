@@ -5,7 +5,7 @@ in a google.protobuf.Any, and whoever has flyteidl installed can unpack them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -288,12 +288,41 @@ class RunAs:
 
 
 @dataclass(frozen=True, slots=True)
+class Quotas:
+    """How much each project may run in each domain; None for what is inherited. 0 lets nothing run or wait."""
+
+    executions_running: int | None = None
+    executions_queued: int | None = None
+    launches_per_minute: int | None = None
+
+    def __str__(self) -> str:
+        """Read as "executions_running=5, launches_per_minute=60"; nothing where all is inherited."""
+        values = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return ", ".join(f"{name}={limit}" for name, limit in values if limit is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A limit that holds: which, how much, and the project and domain it is set for (None: the server's own)."""
+
+    name: str
+    limit: int
+    origin: tuple[str, str] | None
+
+    def __str__(self) -> str:
+        """Read as "executions_running=5 (ads/*)"."""
+        return f"{self.name}={self.limit} ({'/'.join(self.origin) if self.origin else 'built in'})"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of a project and domain, "*" for every one: what holds, where it is set, and what is set here."""
 
     run_as: RunAs | None
     run_as_origin: tuple[str, str] | None
     own_run_as: RunAs | None
+    quotas: tuple[Quota, ...]
+    own_quotas: Quotas
 
 
 class RecordKind(StrEnum):

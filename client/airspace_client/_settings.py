@@ -1,9 +1,11 @@
 """What holds for projects and domains."""
 
+from dataclasses import asdict
+
 from airspace.settings.v1 import settings_service_pb2 as pb
 from airspace.type.v1.identifiers_pb2 import ScopePattern
 from airspace_client import _wire
-from airspace_client._model import RunAs
+from airspace_client._model import Quotas, RunAs
 from airspace_client._model import Settings as Values
 from airspace_client._service import Service
 
@@ -26,3 +28,12 @@ class Settings:
         request = pb.UpdateRunAsRequest(pattern=ScopePattern(project=project, domain=domain), run_as=message)
         response: pb.UpdateRunAsResponse = self._service.call("UpdateRunAs", request)
         return _wire.run_as(response.run_as) if response.HasField("run_as") else None
+
+    def set_quotas(self, quotas: Quotas, *, project: str, domain: str) -> Quotas:
+        """Set how much each project may run in each domain there; what is None is inherited from now on."""
+        limits = {name: limit for name, limit in asdict(quotas).items() if limit is not None}
+        request = pb.UpdateQuotasRequest(
+            pattern=ScopePattern(project=project, domain=domain), quotas=pb.Quotas(**limits)
+        )
+        response: pb.UpdateQuotasResponse = self._service.call("UpdateQuotas", request)
+        return _wire.quotas(response.quotas)

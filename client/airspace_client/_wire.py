@@ -20,7 +20,7 @@ from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.settings.v1 import settings_service_pb2 as settings_pb
-from airspace.type.v1.identifiers_pb2 import Scope
+from airspace.type.v1.identifiers_pb2 import Scope, ScopePattern
 from airspace_client._errors import InvalidArgument
 from airspace_client._model import (
     AccessAnswer,
@@ -44,6 +44,8 @@ from airspace_client._model import (
     NodePhase,
     Project,
     ProjectState,
+    Quota,
+    Quotas,
     RecordKind,
     Role,
     RunAs,
@@ -486,12 +488,25 @@ def run_as_message(value: RunAs) -> settings_pb.RunAs:
 
 def settings(message: settings_pb.GetSettingsResponse) -> Settings:
     """Convert the settings of a pattern."""
-    origin = message.run_as_origin
     return Settings(
         run_as=run_as(message.run_as) if message.HasField("run_as") else None,
-        run_as_origin=(origin.project, origin.domain) if message.HasField("run_as_origin") else None,
+        run_as_origin=_origin(message.run_as_origin) if message.HasField("run_as_origin") else None,
         own_run_as=run_as(message.own_run_as) if message.HasField("own_run_as") else None,
+        quotas=tuple(
+            Quota(field.name, held.limit, _origin(held.origin) if held.HasField("origin") else None)
+            for field, held in message.quotas.ListFields()
+        ),
+        own_quotas=quotas(message.own_quotas),
     )
+
+
+def quotas(message: settings_pb.Quotas) -> Quotas:
+    """Convert what is set of the quotas."""
+    return Quotas(**{field.name: limit for field, limit in message.ListFields()})
+
+
+def _origin(pattern: ScopePattern) -> tuple[str, str]:
+    return pattern.project, pattern.domain
 
 
 def flipped_calls(message: access_pb.FlippedCalls) -> FlippedCalls:

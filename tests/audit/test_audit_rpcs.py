@@ -70,6 +70,7 @@ STEPS: list[tuple[str, Scope, Change]] = [
     (f"{ACCESS}/DisableServiceAccount", OURS, setting(name="robot")),
     (f"{ACCESS}/EnableServiceAccount", OURS, setting(name="robot")),
     (f"{SETTINGS}/UpdateRunAs", OURS, lambda request: request.run_as.service_accounts.append("sa")),
+    (f"{SETTINGS}/UpdateQuotas", OURS, lambda request: setattr(request.quotas, "executions_running", 7)),
     (f"{REFERENCES}/CreateExport", OURS, setting(consumer="theirs")),
     (f"{REFERENCES}/DeleteExport", OURS, setting(consumer="theirs")),
     (f"{EXECUTIONS}/LaunchExecution", OURS, native_inputs),

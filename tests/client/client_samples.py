@@ -37,6 +37,8 @@ from airspace_client import (
     NodePhase,
     Project,
     ProjectState,
+    Quota,
+    Quotas,
     RecordKind,
     Registered,
     Role,
@@ -126,6 +128,13 @@ ACCOUNT_PB = access_pb.ServiceAccount(name="ci", disabled=True, creator="user:ro
 LISTED_ACCOUNT = ServiceAccount("ci", True, "user:root", NOON)
 RUN_AS_PB = settings_pb.RunAs(service_accounts=["sa"], iam_roles=["arn:x"], default_service_account="sa")
 RUN_AS = RunAs(("sa",), ("arn:x",), "sa")
+QUOTAS_PB = settings_pb.Quotas(executions_running=0, launches_per_minute=30)
+QUOTAS = Quotas(executions_running=0, launches_per_minute=30)
+EFFECTIVE_PB = settings_pb.EffectiveQuotas(
+    executions_running=settings_pb.Quota(limit=0, origin=ScopePattern(project=P, domain="*")),
+    executions_queued=settings_pb.Quota(limit=1000),
+)
+EFFECTIVE = (Quota("executions_running", 0, (P, "*")), Quota("executions_queued", 1000, None))
 FLIPPED_PB = access_pb.FlippedCalls(
     member="user:ada", method="/a.B/C", permission=options_pb2.PERMISSION_EXECUTION_VIEW,
     pattern=ScopePattern(project=P, domain="*"), calls=7, last_hour=NOON, allowed=True,
@@ -405,16 +414,24 @@ CASES = {
         AccessAnswer(True, (BINDING,), ("user:root",), True, 7),
     ),
     "GetSettings": (
-        settings_pb.GetSettingsResponse(run_as=RUN_AS_PB, run_as_origin=PATTERN),
+        settings_pb.GetSettingsResponse(
+            run_as=RUN_AS_PB, run_as_origin=PATTERN, own_quotas=QUOTAS_PB, quotas=EFFECTIVE_PB
+        ),
         lambda c: c.settings.get(project=P, domain="*"),
         settings_pb.GetSettingsRequest(pattern=PATTERN),
-        Settings(RUN_AS, (P, "*"), None),
+        Settings(RUN_AS, (P, "*"), None, EFFECTIVE, QUOTAS),
     ),
     "UpdateRunAs": (
         settings_pb.UpdateRunAsResponse(run_as=RUN_AS_PB),
         lambda c: c.settings.set_run_as(RUN_AS, project=P, domain="*"),
         settings_pb.UpdateRunAsRequest(pattern=PATTERN, run_as=RUN_AS_PB),
         RUN_AS,
+    ),
+    "UpdateQuotas": (
+        settings_pb.UpdateQuotasResponse(quotas=QUOTAS_PB),
+        lambda c: c.settings.set_quotas(QUOTAS, project=P, domain="*"),
+        settings_pb.UpdateQuotasRequest(pattern=PATTERN, quotas=QUOTAS_PB),
+        QUOTAS,
     ),
     "ListRecords": (
         audit_pb.ListRecordsResponse(records=[RECORD_PB]),

@@ -490,3 +490,19 @@ def test_a_broken_plugin_is_not_taken_for_a_missing_extra(plugins: Callable[...,
 
 def test_the_version_is_that_of_the_distribution() -> None:
     assert CliRunner().invoke(main, ["--version"]).stdout.startswith("airspace, version ")
+
+
+def test_setting_a_quota_keeps_the_others_and_says_where_each_comes_from(run: Run, server: ScriptedServer) -> None:
+    answer = CASES["GetSettings"][0]
+    server.script("GetSettings", answer, answer)
+    server.script("UpdateQuotas", CASES["UpdateQuotas"][0])
+    result = run("settings", "quotas", "-p", P, "-d", "*", "--executions-queued", "9")
+    (call,) = server.called("UpdateQuotas")
+    sent = call.request.quotas
+    assert {field.name: limit for field, limit in sent.ListFields()} == {
+        "executions_running": 0, "executions_queued": 9, "launches_per_minute": 30,
+    }  # fmt: skip
+    assert f"executions_running=0 ({P}/*)" in result.stdout
+    assert "executions_queued=1000 (built in)" in result.stdout
+    run("settings", "quotas", "-p", P, "-d", "*", status=2)
+    run("settings", "quotas", "-p", P, "-d", "*", "--inherit", "--executions-running", "1", status=2)

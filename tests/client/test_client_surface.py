@@ -12,7 +12,8 @@ def test_the_public_names_are_these() -> None:
         "DeadlineExceeded", "Dependent", "Domain", "EntityKind", "ErrorKind", "Execution", "ExecutionError",
         "ExecutionHandle", "ExecutionPhase", "Export", "FailedPrecondition", "FlippedCalls", "Identity",
         "InternalError", "InvalidArgument", "LaunchPlan", "LaunchPlanState", "NodeExecution", "NodePhase",
-        "NotFound", "PermissionDenied", "Project", "ProjectState", "Reason", "RecordKind", "Registered",
+        "NotFound", "PermissionDenied", "Project", "ProjectState", "Quota", "Quotas", "Reason", "RecordKind",
+        "Registered",
         "ResourceExhausted", "Role", "RunAs", "ServiceAccount", "ServiceAccountSecret", "Settings", "StaticToken",
         "Task", "Token", "TokenSource", "Transition", "Unauthenticated", "Unavailable", "Unimplemented", "Verdict",
         "Workflow",
@@ -43,7 +44,7 @@ def test_the_public_methods_are_these() -> None:
             "project", "domain", "name", "launched",
             "get", "watch", "wait", "terminate", "data", "inputs", "outputs", "nodes", "node_data",
         }  # fmt: skip
-        assert public(client.settings) == {"get", "set_run_as"}
+        assert public(client.settings) == {"get", "set_quotas", "set_run_as"}
         assert public(client.audit) == {"list", "export", "verify"}
         assert public(client.access) == {
             "who_am_i", "list_roles", "create_role", "delete_role", "list_bindings", "create_binding",

@@ -45,7 +45,7 @@ execution.terminate   the scope      {EXECUTIONS} TerminateExecution
 execution.view        the scope      {EXECUTIONS} GetExecution ListExecutions WatchExecution GetExecutionData
 execution.view        the scope      {EXECUTIONS} ListNodeExecutions GetNodeExecutionData
 settings.view         the scope      {SETTINGS} GetSettings
-settings.update       everywhere     {SETTINGS} UpdateRunAs
+settings.update       everywhere     {SETTINGS} UpdateRunAs UpdateQuotas
 audit.view            the scope      {AUDIT} ListRecords ExportRecords
 audit.view            every domain   {AUDIT} VerifyChains
 

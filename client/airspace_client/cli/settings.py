@@ -1,8 +1,10 @@
 """`airspace settings`."""
 
+from dataclasses import asdict, replace
+
 import click
 
-from airspace_client import RunAs
+from airspace_client import Quotas, RunAs
 from airspace_client.cli.session import Group, Session, pass_session, scoped
 
 
@@ -44,4 +46,36 @@ def set_run_as(
         raise click.UsageError("--inherit takes away what is set; it goes with no other option")
     with session.connect() as client:
         client.settings.set_run_as(None if inherit else named, project=project, domain=domain)
+        session.show(client.settings.get(project=project, domain=domain))
+
+
+_LIMIT = click.IntRange(0, 1_000_000)
+
+
+@settings.command("quotas")
+@scoped
+@click.option("--executions-running", type=_LIMIT, metavar="N", help="Most that have begun and not ended.")
+@click.option("--executions-queued", type=_LIMIT, metavar="N", help="Most that wait to begin.")
+@click.option("--launches-per-minute", type=_LIMIT, metavar="N", help="Most launches within any 60 seconds.")
+@click.option("--inherit", is_flag=True, help="Take away all that is set there, so that what is above holds.")
+@pass_session
+def set_quotas(
+    session: Session,
+    project: str,
+    domain: str,
+    executions_running: int | None,
+    executions_queued: int | None,
+    launches_per_minute: int | None,
+    inherit: bool,
+) -> None:
+    """Set how much each project may run in each domain there. Limits that are not given keep what is set there."""
+    given = Quotas(executions_running, executions_queued, launches_per_minute)
+    if inherit and given != Quotas():
+        raise click.UsageError("--inherit takes away what is set; it goes with no other option")
+    if not inherit and given == Quotas():
+        raise click.UsageError("give at least one limit, or --inherit")
+    with session.connect() as client:
+        own = Quotas() if inherit else client.settings.get(project=project, domain=domain).own_quotas
+        changed = {name: limit for name, limit in asdict(given).items() if limit is not None}
+        client.settings.set_quotas(replace(own, **changed), project=project, domain=domain)
         session.show(client.settings.get(project=project, domain=domain))

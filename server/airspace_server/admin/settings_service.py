@@ -1,14 +1,17 @@
 """The front door of airspace.settings.v1. The interceptors have authenticated, authorized and validated every call."""
 
+from collections.abc import Mapping
+
 from airspace.settings.v1 import settings_service_pb2 as pb
 from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
 from airspace_server.core import names
 from airspace_server.core.errors import invalid_field
+from airspace_server.core.quotas import LARGEST, Quota
 from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import ScopePattern
 from airspace_server.storage.database import Database
-from airspace_server.storage.settings import RUN_AS, effective, own, put
+from airspace_server.storage.settings import RUN_AS, effective, own, own_quotas, put, put_quotas, quotas
 
 
 class SettingsService:
@@ -22,13 +25,19 @@ class SettingsService:
         pattern = ScopePattern(request.pattern.project, request.pattern.domain)
         with self._database.read() as tx:
             own_value, held = own(tx, RUN_AS, pattern), effective(tx, RUN_AS, pattern)
-        response = pb.GetSettingsResponse()
+            own_limits, limits = own_quotas(tx, pattern), quotas(tx, pattern)
+        response = pb.GetSettingsResponse(own_quotas=_quotas(own_limits))
+        for quota, limit in limits.items():
+            message = getattr(response.quotas, quota)
+            message.limit = limit.value
+            if limit.origin is not None:
+                message.origin.CopyFrom(_pattern_message(limit.origin))
         if own_value is not None:
             response.own_run_as.CopyFrom(_message(RunAs.loads(own_value)))
         if held is not None:
             value, origin = held
             response.run_as.CopyFrom(_message(RunAs.loads(value)))
-            response.run_as_origin.CopyFrom(identifiers_pb2.ScopePattern(project=origin.project, domain=origin.domain))
+            response.run_as_origin.CopyFrom(_pattern_message(origin))
         return response
 
     def UpdateRunAs(self, request: pb.UpdateRunAsRequest, _call: Call) -> pb.UpdateRunAsResponse:
@@ -38,6 +47,25 @@ class SettingsService:
         with self._database.write() as tx:
             put(tx, RUN_AS, pattern, None if wanted is None else wanted.dumps())
         return pb.UpdateRunAsResponse(run_as=None if wanted is None else _message(wanted))
+
+    def UpdateQuotas(self, request: pb.UpdateQuotasRequest, _call: Call) -> pb.UpdateQuotasResponse:
+        """Set how much may run in the scopes of a pattern."""
+        pattern = ScopePattern(request.pattern.project, request.pattern.domain)
+        wanted = {quota: getattr(request.quotas, quota) for quota in Quota if request.quotas.HasField(quota)}
+        for quota, limit in wanted.items():
+            if limit > LARGEST:
+                raise invalid_field(f"quotas.{quota}", f"must be at most {LARGEST}")
+        with self._database.write() as tx:
+            put_quotas(tx, pattern, wanted)
+        return pb.UpdateQuotasResponse(quotas=_quotas(wanted))
+
+
+def _pattern_message(pattern: ScopePattern) -> identifiers_pb2.ScopePattern:
+    return identifiers_pb2.ScopePattern(project=pattern.project, domain=pattern.domain)
+
+
+def _quotas(limits: Mapping[Quota, int]) -> pb.Quotas:
+    return pb.Quotas(**{quota.value: limit for quota, limit in limits.items()})
 
 
 def _run_as(message: pb.RunAs) -> RunAs:

@@ -1,9 +1,11 @@
 """What both wings ask about the settings of a scope inside their own transactions, and what changes them."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import bindparam, select
 
+from airspace_server.core.quotas import BUILT_IN, Limit, Quota, Quotas
 from airspace_server.core.run_as import NOBODY, RunAs
 from airspace_server.core.scope import ANY, Scope, ScopePattern
 from airspace_server.storage.database import Transaction
@@ -50,6 +52,27 @@ def run_as(tx: Transaction, scope: Scope | ScopePattern) -> RunAs:
     """Return as whom tasks may run in a scope, or in all of a pattern: nobody where nothing is set."""
     found = effective(tx, RUN_AS, ScopePattern(scope.project, scope.domain))
     return NOBODY if found is None else RunAs.loads(found[0])
+
+
+def quotas(tx: Transaction, pattern: ScopePattern) -> Quotas:
+    """Return how much may run in each scope of a pattern: each limit by itself, the server's own where none is set."""
+    limits = {}
+    for quota in Quota:
+        found = effective(tx, quota, pattern)
+        limits[quota] = Limit(BUILT_IN[quota], None) if found is None else Limit(int(found[0]), found[1])
+    return limits
+
+
+def own_quotas(tx: Transaction, pattern: ScopePattern) -> Mapping[Quota, int]:
+    """Return the limits that are set for exactly this pattern."""
+    found = {quota: own(tx, quota, pattern) for quota in Quota}
+    return {quota: int(value) for quota, value in found.items() if value is not None}
+
+
+def put_quotas(tx: Transaction, pattern: ScopePattern, wanted: Mapping[Quota, int]) -> None:
+    """Set limits for exactly this pattern; those that are not there are inherited from now on."""
+    for quota in Quota:
+        put(tx, quota, pattern, str(wanted[quota]) if quota in wanted else None)
 
 
 def own(tx: Transaction, setting: str, pattern: ScopePattern) -> str | None:

@@ -20,6 +20,34 @@ class RunAs(_message.Message):
     default_iam_role: str
     def __init__(self, service_accounts: _Optional[_Iterable[str]] = ..., iam_roles: _Optional[_Iterable[str]] = ..., default_service_account: _Optional[str] = ..., default_iam_role: _Optional[str] = ...) -> None: ...
 
+class Quotas(_message.Message):
+    __slots__ = ("executions_running", "executions_queued", "launches_per_minute")
+    EXECUTIONS_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    EXECUTIONS_QUEUED_FIELD_NUMBER: _ClassVar[int]
+    LAUNCHES_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    executions_running: int
+    executions_queued: int
+    launches_per_minute: int
+    def __init__(self, executions_running: _Optional[int] = ..., executions_queued: _Optional[int] = ..., launches_per_minute: _Optional[int] = ...) -> None: ...
+
+class Quota(_message.Message):
+    __slots__ = ("limit", "origin")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    origin: _identifiers_pb2.ScopePattern
+    def __init__(self, limit: _Optional[int] = ..., origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
+
+class EffectiveQuotas(_message.Message):
+    __slots__ = ("executions_running", "executions_queued", "launches_per_minute")
+    EXECUTIONS_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    EXECUTIONS_QUEUED_FIELD_NUMBER: _ClassVar[int]
+    LAUNCHES_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    executions_running: Quota
+    executions_queued: Quota
+    launches_per_minute: Quota
+    def __init__(self, executions_running: _Optional[_Union[Quota, _Mapping]] = ..., executions_queued: _Optional[_Union[Quota, _Mapping]] = ..., launches_per_minute: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
+
 class GetSettingsRequest(_message.Message):
     __slots__ = ("pattern",)
     PATTERN_FIELD_NUMBER: _ClassVar[int]
@@ -27,14 +55,18 @@ class GetSettingsRequest(_message.Message):
     def __init__(self, pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
 
 class GetSettingsResponse(_message.Message):
-    __slots__ = ("own_run_as", "run_as", "run_as_origin")
+    __slots__ = ("own_run_as", "run_as", "run_as_origin", "own_quotas", "quotas")
     OWN_RUN_AS_FIELD_NUMBER: _ClassVar[int]
     RUN_AS_FIELD_NUMBER: _ClassVar[int]
     RUN_AS_ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    OWN_QUOTAS_FIELD_NUMBER: _ClassVar[int]
+    QUOTAS_FIELD_NUMBER: _ClassVar[int]
     own_run_as: RunAs
     run_as: RunAs
     run_as_origin: _identifiers_pb2.ScopePattern
-    def __init__(self, own_run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
+    own_quotas: Quotas
+    quotas: EffectiveQuotas
+    def __init__(self, own_run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., own_quotas: _Optional[_Union[Quotas, _Mapping]] = ..., quotas: _Optional[_Union[EffectiveQuotas, _Mapping]] = ...) -> None: ...
 
 class UpdateRunAsRequest(_message.Message):
     __slots__ = ("pattern", "run_as")
@@ -49,3 +81,17 @@ class UpdateRunAsResponse(_message.Message):
     RUN_AS_FIELD_NUMBER: _ClassVar[int]
     run_as: RunAs
     def __init__(self, run_as: _Optional[_Union[RunAs, _Mapping]] = ...) -> None: ...
+
+class UpdateQuotasRequest(_message.Message):
+    __slots__ = ("pattern", "quotas")
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    QUOTAS_FIELD_NUMBER: _ClassVar[int]
+    pattern: _identifiers_pb2.ScopePattern
+    quotas: Quotas
+    def __init__(self, pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., quotas: _Optional[_Union[Quotas, _Mapping]] = ...) -> None: ...
+
+class UpdateQuotasResponse(_message.Message):
+    __slots__ = ("quotas",)
+    QUOTAS_FIELD_NUMBER: _ClassVar[int]
+    quotas: Quotas
+    def __init__(self, quotas: _Optional[_Union[Quotas, _Mapping]] = ...) -> None: ...

@@ -47,6 +47,11 @@ class SettingsServiceStub:
                 request_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateRunAsRequest.SerializeToString,
                 response_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateRunAsResponse.FromString,
                 _registered_method=True)
+        self.UpdateQuotas = channel.unary_unary(
+                '/airspace.settings.v1.SettingsService/UpdateQuotas',
+                request_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasRequest.SerializeToString,
+                response_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasResponse.FromString,
+                _registered_method=True)
 
 
 class SettingsServiceServicer:
@@ -70,6 +75,14 @@ class SettingsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateQuotas(self, request, context):
+        """Sets the quotas of a pattern. Only for those who may change the settings of the whole server: whoever could set
+        this for their own project could take what is meant for others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettingsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +95,11 @@ def add_SettingsServiceServicer_to_server(servicer, server):
                     servicer.UpdateRunAs,
                     request_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateRunAsRequest.FromString,
                     response_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateRunAsResponse.SerializeToString,
+            ),
+            'UpdateQuotas': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateQuotas,
+                    request_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasRequest.FromString,
+                    response_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,6 +159,33 @@ class SettingsService:
             '/airspace.settings.v1.SettingsService/UpdateRunAs',
             airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateRunAsRequest.SerializeToString,
             airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateRunAsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateQuotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.settings.v1.SettingsService/UpdateQuotas',
+            airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasRequest.SerializeToString,
+            airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasResponse.FromString,
             options,
             channel_credentials,
             insecure,
