@@ -8,7 +8,7 @@ from wing_doors import DEV, Doors, call, integers, scope_message
 
 from airspace.execution.v1 import execution_service_pb2 as pb
 from airspace.type.v1 import identifiers_pb2
-from airspace_server.core.execution import ENDED_EXECUTION, ExecutionPhase, NodePhase
+from airspace_server.core.execution import ENDED_EXECUTION, ENDED_NODE, ExecutionPhase, NodePhase
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.storage.database import scoped
 from airspace_server.storage.tables import ExecutionRow, NodeExecutionRow, TaskAttemptRow, TransitionRow, table
@@ -98,7 +98,7 @@ def node(
         "created_at": now,
         "started_at": now,
         "updated_at": now + 1000,
-        "ended_at": now + 1000,
+        "ended_at": now + 1000 if phase in ENDED_NODE else None,
         **failed,
     }
     with doors.database.write(id_.scope) as tx:
@@ -115,7 +115,7 @@ def node(
                     "outputs_uri": "",
                     "created_at": now,
                     "updated_at": now,
-                    "ended_at": now + 1000,
+                    "ended_at": None if attempt == "RUNNING" else now + 1000,
                 },
             )
         sequence = _next(tx, id_)

@@ -27,6 +27,7 @@ from airspace_server.core.execution import (
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.execution.flyte_messages import attempt_message, execution_message, literal_map, node_message
 from airspace_server.execution.launch import Launch, Launcher, LaunchPlanRef, TaskRef
+from airspace_server.execution.metrics import spans
 from airspace_server.execution.store import (
     ATTEMPTS,
     EXECUTIONS,
@@ -279,6 +280,13 @@ class ExecutionFlyte:
         self._executions.terminate(self._id(request.id), cause=request.cause, principal=call.principal.member)
         return execution_pb2.ExecutionTerminateResponse()
 
+    def GetExecutionMetrics(
+        self, request: execution_pb2.WorkflowExecutionGetMetricsRequest, _call: Call
+    ) -> execution_pb2.WorkflowExecutionGetMetricsResponse:
+        """Say where the time of an execution went."""
+        execution, nodes, attempts = self._executions.all_of(self._id(request.id))
+        return execution_pb2.WorkflowExecutionGetMetricsResponse(span=spans(execution, nodes, attempts, request.depth))
+
     # --- nodes
 
     def ListNodeExecutions(
@@ -329,7 +337,22 @@ class ExecutionFlyte:
             full_inputs=literal_map(row.inputs), full_outputs=literal_map(row.outputs)
         )
 
+    def GetDynamicNodeWorkflow(
+        self, request: node_execution_pb2.GetDynamicNodeWorkflowRequest, _call: Call
+    ) -> node_execution_pb2.DynamicNodeWorkflowResponse:
+        """Say that a node made no workflow of its own: dynamic tasks cannot be run yet."""
+        execution, node = self._node_id(request.id, "id")
+        self._executions.node(execution, node)
+        raise not_found("dynamic workflow of node", f"{execution}/{node}")
+
     # --- attempts
+
+    def ListNodeExecutionsForTask(
+        self, request: node_execution_pb2.NodeExecutionForTaskListRequest, _call: Call
+    ) -> node_execution_pb2.NodeExecutionList:
+        """List the nodes that an attempt made: none, while dynamic tasks cannot be run."""
+        self._of_attempt(request.task_execution_id, "task_execution_id")
+        return node_execution_pb2.NodeExecutionList()
 
     def ListTaskExecutions(
         self, request: task_execution_pb2.TaskExecutionListRequest, _call: Call
@@ -381,14 +404,16 @@ class ExecutionFlyte:
             full_inputs=literal_map(data.inputs), full_outputs=literal_map(data.outputs if succeeded else None)
         )
 
-    def _of_attempt(self, id_: identifier_pb2.TaskExecutionIdentifier) -> tuple[ExecutionId, Row[Any], Row[Any]]:
-        execution, node = self._node_id(id_.node_execution_id, "id.node_execution_id")
+    def _of_attempt(
+        self, id_: identifier_pb2.TaskExecutionIdentifier, path: str = "id"
+    ) -> tuple[ExecutionId, Row[Any], Row[Any]]:
+        execution, node = self._node_id(id_.node_execution_id, f"{path}.node_execution_id")
         owner = self._executions.node(execution, node)
         ran = EntityId(Scope(owner.entity_project, execution.scope.domain), owner.entity_name, owner.entity_version)
         if (
             id_.HasField("task_id")
             and id_.task_id.name
-            and entity_id(id_.task_id, identifier_pb2.TASK, "id.task_id") != ran
+            and entity_id(id_.task_id, identifier_pb2.TASK, f"{path}.task_id") != ran
         ):
             raise not_found("task execution", f"{execution}/{node} of that task")
         return execution, owner, self._executions.attempt(execution, node, id_.retry_attempt)

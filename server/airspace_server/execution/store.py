@@ -58,6 +58,12 @@ _AFTER: Final = (
 _OF_EXECUTION: Final = (scoped(NODES), NODES.c.execution == bindparam("own_name"))
 _NODE: Final = select(*NODE_LIGHT).where(*_OF_EXECUTION, NODES.c.node_id == bindparam("node"))
 _NODE_DATA: Final = select(NODES.c.inputs, NODES.c.outputs).where(*_OF_EXECUTION, NODES.c.node_id == bindparam("node"))
+_NODES_OF: Final = select(*NODE_LIGHT).where(*_OF_EXECUTION).order_by(NODES.c.position)
+_ATTEMPTS_OF: Final = (
+    select(ATTEMPTS)
+    .where(scoped(ATTEMPTS), ATTEMPTS.c.execution == bindparam("own_name"))
+    .order_by(ATTEMPTS.c.node_id, ATTEMPTS.c.attempt)
+)
 _ATTEMPT: Final = select(ATTEMPTS).where(
     scoped(ATTEMPTS),
     ATTEMPTS.c.execution == bindparam("own_name"),
@@ -217,6 +223,12 @@ class Executions:
         """Return the transitions behind the sequence `after`, in order."""
         with self._database.read(execution.scope) as tx:
             return tx.all(_AFTER, own_name=execution.name, after=after)
+
+    def all_of(self, execution: ExecutionId) -> tuple[Execution, Sequence[Row[Any]], Sequence[Row[Any]]]:
+        """Return an execution as it stands, with its nodes as they came up and their attempts. Raises NOT_FOUND."""
+        with self._database.read(execution.scope) as tx:
+            name = execution.name
+            return self.read(tx, execution), tx.all(_NODES_OF, own_name=name), tx.all(_ATTEMPTS_OF, own_name=name)
 
     def node(self, execution: ExecutionId, node: str) -> Row[Any]:
         """Return a node without its data. Raises NOT_FOUND."""
