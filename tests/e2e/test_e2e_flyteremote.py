@@ -10,7 +10,7 @@ from flyteidl.admin import matchable_resource_pb2
 from flyteidl.core import identifier_pb2
 from flytekit.exceptions.base import FlyteException
 from flytekit.models import named_entity
-from flytekit.models.core.execution import WorkflowExecutionPhase
+from flytekit.models.core.execution import NodeExecutionPhase, WorkflowExecutionPhase
 
 
 def test_registered_versions_are_fetched_with_their_interfaces(developer):
@@ -86,6 +86,33 @@ def test_every_node_can_be_read_when_it_has_ended(finished):
     assert nodes["n0"].inputs == {"x": 7}
     assert nodes["n0"].outputs == {"o0": 14}
     assert nodes["n1"].inputs == {"x": 14, "unit": "pears"}
+
+
+@pytest.mark.parametrize(
+    ("x", "said", "ran"),
+    [(7, "14 dozens", "n1-0-n0"), (1, "2 pieces", "n1-0-n2"), (-1, "-1 owed", "n1-0-n1-0-n0")],
+)
+def test_of_a_conditional_one_case_is_run_and_its_nodes_can_be_read(developer, x, said, ran):
+    chosen = developer.wait(developer.launch("choose_wf", x=x))
+
+    assert chosen.outputs == {"o0": said}
+    nodes = {}
+    left = list(chosen.node_executions.values())
+    while left:
+        node = left.pop()
+        nodes[node.id.node_id] = node
+        left += (node.subworkflow_node_executions or {}).values()
+    assert nodes[ran].outputs == {"o0": said}
+    assert nodes["n1"].closure.phase == NodeExecutionPhase.SUCCEEDED
+    others = {"n1-0-n0", "n1-0-n1", "n1-0-n2"} - {ran, ran[: len("n1-0-n1")]}
+    assert {nodes[other].closure.phase for other in others} == {NodeExecutionPhase.SKIPPED}
+
+
+def test_a_conditional_without_a_case_fails_as_its_author_says(developer):
+    failed = developer.wait(developer.launch("choose_wf", x=50))
+
+    assert failed.closure.phase == WorkflowExecutionPhase.FAILED
+    assert failed.closure.error.message == "branch n1 (size): that is too many"
 
 
 def test_a_failed_execution_carries_the_text_of_its_tasks_error(developer):

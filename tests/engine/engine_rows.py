@@ -1,11 +1,11 @@
 """What the tests of the engine share: closures made by hand, executions put straight into the tables, their ends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flyteidl.admin import execution_pb2
-from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2, types_pb2, workflow_pb2
+from flyteidl.core import compiler_pb2, condition_pb2, identifier_pb2, literals_pb2, tasks_pb2, types_pb2, workflow_pb2
 from sqlalchemy import select
 
 from airspace_server.core.scope import ExecutionId, Scope
@@ -81,6 +81,43 @@ def node(
     return made
 
 
+def more_than(var: str, value: int) -> condition_pb2.BooleanExpression:
+    """The condition that an input of a branch is more than a number."""
+    comparison = condition_pb2.ComparisonExpression(operator=condition_pb2.ComparisonExpression.GT)
+    comparison.left_value.var = var
+    comparison.right_value.primitive.integer = value
+    return condition_pb2.BooleanExpression(comparison=comparison)
+
+
+def branch(
+    node_id: str,
+    *cases: tuple[condition_pb2.BooleanExpression, workflow_pb2.Node],
+    inputs: Mapping[str, literals_pb2.BindingData],
+    otherwise: workflow_pb2.Node | None = None,
+    error: str = "",
+    after: Sequence[str] = (),
+) -> workflow_pb2.Node:
+    """A branch node: conditions about its inputs, each with the node to run, and what to do if none holds."""
+    made = workflow_pb2.Node(id=node_id, inputs=bindings(inputs), upstream_node_ids=after)
+    made.metadata.name = f"choice {node_id}"
+    blocks = [workflow_pb2.IfBlock(condition=condition, then_node=node) for condition, node in cases]
+    made.branch_node.if_else.case.CopyFrom(blocks[0])
+    made.branch_node.if_else.other.extend(blocks[1:])
+    if otherwise is not None:
+        made.branch_node.if_else.else_node.CopyFrom(otherwise)
+    if error:
+        made.branch_node.if_else.error.message = error
+    return made
+
+
+def _tasks_in(nodes: Iterable[workflow_pb2.Node]) -> Iterator[str]:
+    for one in nodes:
+        yield one.task_node.reference_id.name
+        block = one.branch_node.if_else
+        if one.HasField("branch_node"):
+            yield from _tasks_in([case.then_node for case in (block.case, *block.other)] + [block.else_node])
+
+
 def workflow(
     name: str,
     *nodes: workflow_pb2.Node,
@@ -116,7 +153,7 @@ def closure(
 ) -> compiler_pb2.CompiledWorkflowClosure:
     """Compile by hand; without `tasks`, every task that a node names is one that does nothing."""
     if tasks is None:
-        names = {one.task_node.reference_id.name for wf in (primary, *subs) for one in wf.nodes}
+        names = {name for wf in (primary, *subs) for name in _tasks_in(wf.nodes)}
         tasks = [task(name) for name in sorted(names - {""})]
     return compiler_pb2.CompiledWorkflowClosure(
         primary=compiler_pb2.CompiledWorkflow(template=primary),

@@ -2,7 +2,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from engine_rows import closure, literals, node, promise, task, workflow
+from engine_rows import branch, closure, literals, more_than, node, promise, task, workflow
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -319,6 +319,101 @@ def test_an_execution_that_cannot_go_on_is_failed_with_all_its_open_nodes():
     assert aborting.state.phase is ExecutionPhase.ABORTED
 
 
+def choosing(*, otherwise=True, error="", inner=None):
+    """A workflow that runs "much" for more than 5, "some" for more than 2, and else "none" or nothing."""
+    x = {"x": promise("n0", "o")}
+    choice = branch(
+        "n1",
+        (more_than("n0.o", 5), inner or node("n0", task="much", inputs=x)),
+        (more_than("n0.o", 2), node("n1", task="some", inputs={"x": promise("", "x")})),
+        inputs={"n0.o": promise("n0", "o")},
+        otherwise=node("n2", task="none", inputs=x) if otherwise else None,
+        error=error,
+    )
+    last = node("n2", task="t", inputs={"x": promise("n1", "o")})
+    return closure(workflow("wf", node("n0", task="t"), choice, last, outputs={"o": promise("n2", "o")}))
+
+
+@pytest.mark.parametrize(("value", "chosen", "given"), [(6, "n0", 6), (3, "n1", 9), (1, "n2", 1)])
+def test_of_a_branch_the_first_case_that_holds_is_run_and_no_other(value, chosen, given):
+    run = begun(choosing(), x=9)
+    assert run.waiting() == ["n0"]
+    run.run("n0", Succeeded(literals(o=value)))
+    assert run.waiting() == [f"n1-0-{chosen}"]
+    assert run.state.nodes[f"n1-0-{chosen}"].inputs == literals(x=given)  # of the workflow, not of the cases
+    passed_by = {"n0", "n1", "n2"} - {chosen}
+    assert {run.phase(f"n1-0-{each}") for each in passed_by} == {NodePhase.SKIPPED}
+    assert run.phase("n1") is NodePhase.RUNNING
+    run.run(f"n1-0-{chosen}", Succeeded(literals(o=70)))
+    assert (run.phase("n1"), run.state.nodes["n1"].outputs) == (NodePhase.SUCCEEDED, literals(o=70))
+    assert run.state.nodes["n2"].inputs == literals(x=70)
+    run.run("n2", Succeeded(literals(o=71)))
+    assert (run.state.phase, run.state.outputs) == (ExecutionPhase.SUCCEEDED, literals(o=71))
+
+
+@pytest.mark.parametrize(("error", "said"), [("too little", "too little"), ("", "none of its conditions holds")])
+def test_a_branch_without_a_case_that_holds_fails_as_its_author_says(error, said):
+    run = begun(choosing(otherwise=False, error=error), x=9)
+    run.run("n0", Succeeded(literals(o=1)))
+    assert run.state.error == ExecutionError("NO_BRANCH", f"branch n1 (choice n1): {said}", ErrorKind.USER)
+    assert (run.state.phase, run.phase("n1")) == (ExecutionPhase.FAILED, NodePhase.FAILED)
+    assert set(run.state.nodes) == {"n0", "n1", "n2"}
+    assert run.phase("n2") is NodePhase.SKIPPED
+
+
+def test_a_failure_inside_a_branch_names_the_innermost_node_once():
+    run = begun(choosing(), x=9)
+    run.run("n0", Succeeded(literals(o=6)))
+    run.run("n1-0-n0", FAILS)
+    assert run.state.error.message == "node n1-0-n0 (much): no runway"
+    assert (run.phase("n1"), run.phase("n2")) == (NodePhase.FAILED, NodePhase.SKIPPED)
+
+
+def test_branches_stand_in_branches_and_in_sub_workflows_and_hold_sub_workflows():
+    inner = branch(
+        "n0",
+        (more_than("n0.o", 7), node("n0", workflow="sub", inputs={"x": promise("n0", "o")})),
+        inputs={"n0.o": promise("n0", "o")},
+        otherwise=node("n1", task="t"),
+    )
+    outer = choosing(inner=inner)
+    sub = workflow("sub", node("n0", task="t", inputs={"x": promise("", "x")}), outputs={"o": promise("n0", "o")})
+    body = outer.primary.template
+    body.id.name = "body"
+    top = workflow("wf", node("a", workflow="body", inputs={"x": promise("", "x")}), outputs={"o": promise("a", "o")})
+    names = ("much", "some", "none", "t")
+    run = begun(closure(top, body, sub, tasks=[task(name) for name in names]), x=9)
+    run.run("a-0-n0", Succeeded(literals(o=8)))
+    assert run.waiting() == ["a-0-n1-0-n0-0-n0-0-n0"]
+    assert run.state.nodes["a-0-n1-0-n0-0-n0-0-n0"].inputs == literals(x=8)
+    run.run("a-0-n1-0-n0-0-n0-0-n0", Succeeded(literals(o=50)))
+    assert run.state.nodes["a-0-n2"].inputs == literals(x=50)
+    run.run("a-0-n2", Succeeded(literals(o=51)))
+    assert run.state.outputs == literals(o=51)
+
+
+def test_a_branch_waits_for_what_any_of_its_cases_is_bound_to():
+    choice = branch(
+        "n2",
+        (more_than("n0.o", 5), node("n0", task="t", inputs={"x": promise("n1", "o")})),
+        inputs={"n0.o": promise("n0", "o")},
+        otherwise=node("n1", task="t"),
+    )
+    run = begun(closure(workflow("wf", node("n0", task="t"), node("n1", task="t"), choice)))
+    run.run("n0", Succeeded(literals(o=9)))
+    assert run.waiting() == ["n1"]
+    run.run("n1", Succeeded(literals(o=4)))
+    assert run.state.nodes["n2-0-n0"].inputs == literals(x=4)
+
+
+def test_what_waits_in_a_branch_ends_with_its_workflow():
+    run = begun(choosing(), x=9)
+    run.run("n0", Succeeded(literals(o=6)))
+    run.apply(Aborted())
+    assert (run.phase("n1-0-n0"), run.phase("n1")) == (NodePhase.ABORTED, NodePhase.ABORTED)
+    assert run.state.phase is ExecutionPhase.ABORTED
+
+
 def refusal(compiled):
     with pytest.raises(NotRunnableError) as raised:
         parse(compiled)
@@ -389,6 +484,9 @@ def compilations(draw):
             inputs = {f"x{one}": promise(f"n{one}", "o") for one in sorted(before)} | {"x": promise("", "x")}
             nests = inner and draw(st.booleans())
             shape = {"workflow": inner} if nests else {"task": "t"}
+            if draw(st.integers(0, 3)) == 0:
+                made.append(chooses(index, inputs, draw))
+                continue
             made.append(
                 node(
                     f"n{index}",
@@ -399,6 +497,15 @@ def compilations(draw):
             )
         order = draw(st.permutations(made))
         return workflow(name, *order, outputs={"o": promise(f"n{count - 1}", "o")}, goes_on=True)
+
+    def chooses(index, inputs, draw):
+        def case(name):
+            return node(name, task="t", inputs=inputs)
+
+        limit = draw(st.integers(0, 4))
+        names = draw(st.permutations(["n0", "n1"]))  # names that nodes around it have too
+        first = (more_than("x", limit), case(names[0]))
+        return branch(f"n{index}", first, inputs=inputs, otherwise=case(names[1]))
 
     inner = flow("inner", "")
     return closure(flow("outer", "inner"), inner)
@@ -453,7 +560,13 @@ def test_the_order_of_events_changes_nothing_and_no_node_is_lost(compiled, one, 
     assert summary(first) == summary(second)
     if not bad:
         assert first.state.phase is ExecutionPhase.SUCCEEDED
-        assert set(first.state.nodes) == set(first.plan.nodes)
+        for known in first.plan.nodes.values():
+            around = first.state.nodes.get(known.frame)
+            skipped = around is not None and around.phase is NodePhase.SKIPPED
+            assert (known.id in first.state.nodes) is not skipped
+            if known.frame and around is not None and around.entity.kind == "BRANCH":
+                cases = [first.state.nodes[each.id].phase for each in first.plan.frames[known.frame].nodes]
+                assert cases.count(NodePhase.SUCCEEDED) == 1
     for found in first.plan.frames[""].nodes:
         assert first.state.nodes[found.id].phase in ENDED_NODE
 

@@ -20,6 +20,7 @@ from airspace_server.core.execution import (
     NodePhase,
 )
 from airspace_server.engine.bindings import UnresolvedError, resolve_all
+from airspace_server.engine.conditions import UndecidedError, first
 from airspace_server.engine.outcome import Failed, Lost, Outcome, Succeeded, TimedOut
 from airspace_server.engine.plan import ROOT, Bindings, Entity, Frame, Node, Plan, unique_id
 
@@ -29,6 +30,8 @@ SYSTEM_RETRIES: Final = 3
 LOST_RETRIES: Final = 10
 """How often a node is tried again after its worker was gone: one that takes its worker down must end."""
 
+_FRAMED: Final = frozenset({"WORKFLOW", "BRANCH"})
+"""The kinds of nodes that have others inside: they run nothing themselves, and end when those have ended."""
 _BAD_NODE: Final = frozenset({NodePhase.FAILED, NodePhase.TIMED_OUT})
 
 
@@ -297,31 +300,56 @@ class _Move:
             return self._come_up(node, ending)
         if state.phase in ENDED_NODE:
             return False
-        if state.entity.kind == "WORKFLOW":
-            return self._visit_workflow(state)
+        if state.entity.kind in _FRAMED:
+            return self._visit_frame(state)
         if ending and not state.running:
             self._put(replace(state, phase=NodePhase.ABORTED))
             return True
         return False
 
+    def _chosen(self, frame: Frame, inputs: literals_pb2.LiteralMap | None) -> str | None:
+        """Name the node of a branch that is run, None if it is none. Raises UndecidedError."""
+        if frame.branch is None or inputs is None:
+            raise RuntimeError(f"{frame.id} is no branch that has come up")
+        place = first(frame.branch.conditions, inputs)
+        return (frame.branch.otherwise or None) if place is None else frame.branch.nodes[place]
+
     def _come_up(self, node: Node, ending: bool) -> bool:
         before = [state.phase if (state := self._nodes.get(one)) else None for one in node.upstream]
         new = NodeState(node.id, node.spec_id, node.frame, node.entity, len(self._nodes), NodePhase.SKIPPED)
-        if any(phase in ENDED_NODE and phase is not NodePhase.SUCCEEDED for phase in before):
+        frame = self._plan.frames[node.frame]
+        passed_by = frame.branch and self._chosen(frame, self._nodes[frame.id].inputs) != node.id
+        if passed_by or any(phase in ENDED_NODE and phase is not NodePhase.SUCCEEDED for phase in before):
             self._put(new)
             return True
         if ending or any(phase is not NodePhase.SUCCEEDED for phase in before):
             return False
         try:
-            inputs = self._resolve(self._plan.frames[node.frame], node.inputs)
+            inputs = self._resolve(frame, node.inputs)
         except UnresolvedError as error:
             self._put(replace(new, phase=NodePhase.FAILED, error=_unresolved(error)))
+            return True
+        undecided = self._undecided(node, inputs)
+        if undecided:
+            said = f"branch {node.id} ({node.entity.name}): {undecided}"
+            no_branch = ExecutionError("NO_BRANCH", said, ErrorKind.USER)
+            self._put(replace(new, phase=NodePhase.FAILED, inputs=inputs, error=no_branch))
             return True
         phase = NodePhase.QUEUED if node.entity.kind == "TASK" else NodePhase.RUNNING
         self._put(replace(new, phase=phase, inputs=inputs))
         return True
 
-    def _visit_workflow(self, state: NodeState) -> bool:
+    def _undecided(self, node: Node, inputs: literals_pb2.LiteralMap) -> str | None:
+        """Say why no node of a branch can be run."""
+        if node.entity.kind != "BRANCH":
+            return None
+        frame = self._plan.frames[node.id]
+        try:
+            return None if self._chosen(frame, inputs) or frame.branch is None else frame.branch.error
+        except UndecidedError as error:
+            return str(error)
+
+    def _visit_frame(self, state: NodeState) -> bool:
         frame = self._plan.frames[state.id]
         self._settle(frame)
         if self._unfinished(frame):
@@ -333,7 +361,7 @@ class _Move:
             self._put(replace(state, phase=NodePhase.ABORTED))
         else:
             try:
-                outputs = self._resolve(frame, frame.outputs)
+                outputs = self._outputs_of(frame, state)
                 self._put(replace(state, phase=NodePhase.SUCCEEDED, outputs=outputs))
             except UnresolvedError as error:
                 self._put(replace(state, phase=NodePhase.FAILED, error=_unresolved(error)))
@@ -361,23 +389,33 @@ class _Move:
         return any(state and state.phase not in ENDED_NODE for state in states)
 
     def _complete(self, frame: Frame) -> bool:
-        states = (self._nodes.get(node.id) for node in frame.nodes)
+        """Tell whether all that was to be run of a frame has succeeded."""
+        states = [self._nodes.get(node.id) for node in frame.nodes]
+        if frame.branch:
+            return any(state and state.phase is NodePhase.SUCCEEDED for state in states)
         return all(state and state.phase is NodePhase.SUCCEEDED for state in states)
+
+    def _outputs_of(self, frame: Frame, state: NodeState) -> literals_pb2.LiteralMap | None:
+        """Return a complete frame's outputs: a branch has those of the node that was run. Raises UnresolvedError."""
+        if frame.branch is None:
+            return self._resolve(frame, frame.outputs)
+        chosen = self._chosen(frame, state.inputs)
+        return self._nodes[chosen].outputs if chosen else None
 
     def _resolve(self, frame: Frame, bindings: Bindings) -> literals_pb2.LiteralMap:
         def values(spec_id: str) -> literals_pb2.LiteralMap | None:
             if spec_id in ("", "start-node"):
-                return self._state.inputs if frame.id == ROOT else self._nodes[frame.id].inputs
-            node = self._nodes.get(unique_id(frame.id, spec_id))
+                return self._state.inputs if frame.scope == ROOT else self._nodes[frame.scope].inputs
+            node = self._nodes.get(unique_id(frame.scope, spec_id))
             return node.outputs if node else None
 
         return resolve_all(bindings, values)
 
 
 def _named(bad: NodeState) -> ExecutionError:
-    """Say which node failed, once: the error of a sub-workflow node names its node already."""
+    """Say which node failed, once: the error of a node that has others inside names its node already."""
     error = bad.error or ExecutionError("UNKNOWN", "no reason was recorded", ErrorKind.SYSTEM)
-    if bad.entity.kind == "WORKFLOW":
+    if bad.entity.kind in _FRAMED:
         return error
     return replace(error, message=f"node {bad.id} ({bad.entity.name}): {error.message}")
 

@@ -1,7 +1,8 @@
 """What there is to run: a compiled workflow, parsed once, its sub-workflows laid out under unique node ids.
 
-A frame is a workflow where it is used: the root one, or one for each sub-workflow node. A frame has the id of its node,
-"" for the root. The plan says nothing about a run; graph.py does.
+A frame is a workflow where it is used: the root one, or one for each sub-workflow node. The cases of a branch node are
+a frame too, of which one node at most is run. A frame has the id of its node, "" for the root. The plan says nothing
+about a run; graph.py does.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
-from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
+from flyteidl.core import compiler_pb2, condition_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
 
 ROOT: Final = ""
 """The id of the frame of the execution's own workflow."""
@@ -22,6 +23,7 @@ MAX_DEPTH: Final = 32
 
 _BOUNDARY: Final = frozenset({"", "start-node", "end-node"})
 _MAX_ID: Final = 63
+_MAX_NAME: Final = 255
 # Node ids become names of folders and pods, and come from whoever registered the workflow.
 _NODE_ID: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
@@ -37,7 +39,10 @@ class NotRunnableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What a node runs: `kind` is TASK or WORKFLOW, `project` its own, in the domain of the execution."""
+    """What a node runs: `kind` is TASK, WORKFLOW or BRANCH, `project` its own, in the domain of the execution.
+
+    A branch is no entity of its own: it has the name that its author gave it, and neither project nor version.
+    """
 
     kind: str
     project: str
@@ -63,13 +68,32 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """What a branch node decides: the node of the first condition that holds is run, else `otherwise`.
+
+    Without that, "", the branch fails with `error`.
+    """
+
+    conditions: tuple[condition_pb2.BooleanExpression, ...]
+    nodes: tuple[str, ...]
+    otherwise: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """A workflow where it is used: its nodes in the order of the workflow, and what its outputs are bound to."""
+    """A workflow where it is used: its nodes in the order of the workflow, and what its outputs are bound to.
+
+    `scope` is the frame whose nodes and inputs its bindings name: itself, but for the cases of a branch, which name
+    those around the branch. Its outputs are those of the node that is run.
+    """
 
     id: str
+    scope: str
     nodes: tuple[Node, ...]
     outputs: Bindings
     fails_at_once: bool
+    branch: Branch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,32 +140,70 @@ class _Layout:
         if depth > MAX_DEPTH:
             raise NotRunnableError(f"sub-workflows stand more than {MAX_DEPTH} deep in one another")
         specs = [spec for spec in workflow.nodes if spec.id not in _BOUNDARY]
-        nodes = tuple(self._node(frame, spec) for spec in specs)
+        nodes = tuple(self._node(frame, spec, self._upstream(frame, spec)) for spec in specs)
         _check_order(frame, nodes)
         self.frames[frame] = Frame(
+            frame,
             frame,
             nodes,
             {binding.var: binding.binding for binding in workflow.outputs},
             workflow.metadata.on_failure == workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY,
         )
         for spec, node in zip(specs, nodes, strict=True):
-            if node.entity.kind == "WORKFLOW":
-                inner = self._workflows[_reference(spec.workflow_node.sub_workflow_ref)]
-                self._frame(node.id, inner, depth + 1)
+            self._inside(frame, spec, node, depth)
 
-    def _node(self, frame: str, spec: workflow_pb2.Node) -> Node:
+    def _inside(self, scope: str, spec: workflow_pb2.Node, node: Node, depth: int) -> None:
+        """Lay out what is inside a node that stands in, or in a branch of, the frame `scope`."""
+        if node.entity.kind == "WORKFLOW":
+            inner = self._workflows[_reference(spec.workflow_node.sub_workflow_ref)]
+            self._frame(node.id, inner, depth + 1)
+        elif node.entity.kind == "BRANCH":
+            self._branch(scope, node.id, spec.branch_node.if_else, depth + 1)
+
+    def _branch(self, scope: str, frame: str, block: workflow_pb2.IfElseBlock, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise NotRunnableError(f"branches and sub-workflows stand more than {MAX_DEPTH} deep in one another")
+        cases = (block.case, *block.other)
+        specs = [case.then_node for case in cases]
+        if block.HasField("else_node"):
+            specs.append(block.else_node)
+        nodes = tuple(self._node(frame, spec, ()) for spec in specs)  # what they wait for, the branch has waited for
+        ids = [node.id for node in nodes]
+        branch = Branch(
+            tuple(case.condition for case in cases),
+            tuple(ids[: len(cases)]),
+            ids[-1] if block.HasField("else_node") else "",
+            block.error.message if block.HasField("error") else "none of its conditions holds",
+        )
+        self.frames[frame] = Frame(frame, scope, nodes, {}, fails_at_once=True, branch=branch)
+        for spec, node in zip(specs, nodes, strict=True):
+            self._inside(scope, spec, node, depth)
+
+    def _upstream(self, frame: str, spec: workflow_pb2.Node) -> tuple[str, ...]:
+        """Name what a node waits for: what it says and is bound to, and of a branch also what its cases are."""
+        found: set[str] = set()
+        left = [spec]
+        while left:
+            one = left.pop()
+            found |= {*one.upstream_node_ids, *_promised(one.inputs)}
+            if one.HasField("branch_node"):
+                block = one.branch_node.if_else
+                left += [case.then_node for case in (block.case, *block.other)]
+                left += [block.else_node] if block.HasField("else_node") else []
+        return tuple(sorted(unique_id(frame, one) for one in found - _BOUNDARY))
+
+    def _node(self, frame: str, spec: workflow_pb2.Node, upstream: tuple[str, ...]) -> Node:
         if not _NODE_ID.fullmatch(spec.id):
             raise NotRunnableError("a node's id is not 1 to 63 letters, digits and inner hyphens, dots and underscores")
         if len(self.nodes) >= MAX_NODES:
             raise NotRunnableError(f"the workflow has more than {MAX_NODES} nodes")
-        upstream = {*spec.upstream_node_ids, *_promised(spec.inputs)} - _BOUNDARY
         node = Node(
             unique_id(frame, spec.id),
             spec.id,
             frame,
             self._entity(spec),
             {binding.var: binding.binding for binding in spec.inputs},
-            tuple(sorted(unique_id(frame, one) for one in upstream)),
+            upstream,
             *self._limits(spec),
         )
         if node.id in self.nodes:
@@ -156,6 +218,8 @@ class _Layout:
         elif spec.HasField("workflow_node") and spec.workflow_node.HasField("sub_workflow_ref"):
             kind, reference = "WORKFLOW", _reference(spec.workflow_node.sub_workflow_ref)
             known = reference in self._workflows
+        elif spec.HasField("branch_node"):
+            return Entity("BRANCH", "", spec.metadata.name[:_MAX_NAME], "")
         else:
             construct = spec.workflow_node.WhichOneof("reference") or spec.WhichOneof("target") or "empty node"
             raise NotRunnableError(f"node {spec.id} is a {construct}, which cannot be run yet")

@@ -82,8 +82,8 @@ def node_message(execution: ExecutionId, row: Row[Any]) -> node_execution_pb2.No
     message.id.node_id = row.node_id
     message.id.execution_id.CopyFrom(execution_identifier(execution))
     message.metadata.spec_node_id = row.spec_node_id
-    # Only a sub-workflow's node has children to list; true on any other makes flytekit's wait fail.
-    message.metadata.is_parent_node = row.entity_kind == "WORKFLOW"
+    # Only sub-workflows' nodes and branches have children to list; true on any other makes flytekit's wait fail.
+    message.metadata.is_parent_node = row.entity_kind in ("WORKFLOW", "BRANCH")
     closure = message.closure
     closure.phase = _NODE_PHASES[NodePhase(row.phase)]
     closure.created_at.CopyFrom(timestamp(row.created_at))

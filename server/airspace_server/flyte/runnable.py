@@ -1,9 +1,9 @@
-"""What the engine can run today: tasks of Python code in a container, and sub-workflows of them.
+"""What the engine can run today: tasks of Python code in a container, and sub-workflows and branches of them.
 
 What a task does at run time, such as growing a graph of its own, cannot be told from its template.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from flyteidl.core import compiler_pb2, tasks_pb2, workflow_pb2
@@ -14,7 +14,6 @@ from airspace_server.flyte.identifiers import entity_id
 
 _PYTHON: Final = "pyflyte-"
 _CONSTRUCTS: Final = {
-    "branch_node": "branch node",
     "gate_node": "gate node",
     "array_node": "array node",
 }
@@ -38,7 +37,7 @@ def _first(
     workflows: Mapping[EntityId, workflow_pb2.WorkflowTemplate],
     seen: set[EntityId],
 ) -> tuple[str, str] | None:
-    for node in workflow.nodes:
+    for node in _with_cases(workflow.nodes):
         if node.workflow_node.HasField("sub_workflow_ref"):
             inner = entity_id(node.workflow_node.sub_workflow_ref, WORKFLOW)
             if inner in seen:
@@ -51,11 +50,21 @@ def _first(
             template = tasks[entity_id(node.task_node.reference_id, TASK)]
             if not _runs_python(template):
                 return node.id, f"task of type {template.type}"
-        else:
+        elif not node.HasField("branch_node"):
             return node.id, _CONSTRUCTS.get(node.WhichOneof("target") or "", "launch plan node")
     if workflow.HasField("failure_node"):
         return workflow.failure_node.id, "failure node"
     return None
+
+
+def _with_cases(nodes: Iterable[workflow_pb2.Node]) -> Iterator[workflow_pb2.Node]:
+    """Yield nodes, and behind each branch those of its cases."""
+    for node in nodes:
+        yield node
+        if node.HasField("branch_node"):
+            block = node.branch_node.if_else
+            yield from _with_cases(case.then_node for case in (block.case, *block.other))
+            yield from _with_cases([block.else_node] if block.HasField("else_node") else [])
 
 
 def _runs_python(template: tasks_pb2.TaskTemplate) -> bool:

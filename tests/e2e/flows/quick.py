@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from flytekit import CronSchedule, LaunchPlan, task, workflow
+from flytekit import CronSchedule, LaunchPlan, conditional, task, workflow
 
 
 @task
@@ -57,6 +57,29 @@ def explode_wf(reason: str) -> str:
 @workflow
 def bake_wf(path: str) -> str:
     return bake(dough=knead(), path=path)
+
+
+@workflow
+def choose_wf(x: int) -> str:
+    """Describe a number in the unit that it is large enough for."""
+    doubled = double(x=x)
+    return (
+        conditional("size")
+        .if_((doubled > 10) & (doubled < 100))
+        .then(describe(x=doubled, unit="dozens"))
+        .elif_(doubled < 0)
+        .then(
+            conditional("debt")
+            .if_(x == -1)
+            .then(describe(x=x, unit="owed"))
+            .else_()
+            .then(describe(x=doubled, unit="owed"))
+        )
+        .elif_(doubled <= 10)
+        .then(double_wf(x=x, unit="pieces"))
+        .else_()
+        .fail("that is too many")
+    )
 
 
 @workflow
