@@ -21,7 +21,6 @@ LOOK_SECONDS: Final = 0.25
 MAX_LOG: Final = 64 * 1024 * 1024
 """Most that an attempt may write to stdout, and as much to stderr, in bytes."""
 
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MEMORY: Final = tasks_pb2.Resources.MEMORY
 _IN_MEMORY: Final = ("tmp", "dev/shm")
 
@@ -55,24 +54,26 @@ class Limits:
         processes = descendants(launcher)
         room = self.memory - (_kept_in_memory(processes[0]) if shut_in and processes else 0)
         # To count shared pages once costs more, and never comes to more than to count them each time.
-        if sum(map(_resident, processes)) <= room or sum(map(_share, processes)) <= room:
+        if sum(map(_held, processes)) <= room or sum(map(_share, processes)) <= room:
             return None
         return ExecutionError("OOM_KILLED", f"the task used more than its {self.declared} of memory", ErrorKind.USER)
 
 
-def _resident(pid: int) -> int:
-    """Return the bytes of a process that are in memory; none of one that has ended."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-    return 0
+def _held(pid: int) -> int:
+    """Return the bytes of a process that are in memory or swapped out; none of one that has ended."""
+    return _sum(f"/proc/{pid}/status", ("VmRSS:", "VmSwap:"))
 
 
 def _share(pid: int) -> int:
-    """Return a process's bytes in memory, of shared ones its part."""
+    """Return the same, but of what it shares with others its part."""
+    return _sum(f"/proc/{pid}/smaps_rollup", ("Pss:", "SwapPss:"))
+
+
+def _sum(path: str, names: tuple[str, ...]) -> int:
+    """Add up what lines of these names say, in kB as the kernel writes them."""
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+        lines = Path(path).read_text(errors="replace").splitlines()
+        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(names))
     return 0
 
 
