@@ -17,6 +17,8 @@ from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace.project.v1 import project_service_pb2_grpc as project_grpc
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.registry.v1 import registry_service_pb2_grpc as registry_grpc
+from airspace.settings.v1 import settings_service_pb2 as settings_pb
+from airspace.settings.v1 import settings_service_pb2_grpc as settings_grpc
 from airspace.type.v1 import identifiers_pb2
 from bench.load import Loaded
 
@@ -31,6 +33,11 @@ _INPUT = "learning_rate"
 def prepare(server: Loaded) -> None:
     """Register a task, a workflow of it and a launch plan, and activate the launch plan."""
     channel, metadata = server.channel, server.metadata
+    quotas = settings_pb.Quotas(executions_queued=1_000_000, launches_per_minute=1_000_000)
+    everywhere = identifiers_pb2.ScopePattern(project="*", domain="*")
+    settings_grpc.SettingsServiceStub(channel).UpdateQuotas(
+        settings_pb.UpdateQuotasRequest(pattern=everywhere, quotas=quotas), metadata=metadata
+    )
     project_grpc.ProjectServiceStub(channel).CreateProject(
         project_pb.CreateProjectRequest(project=_PROJECT, name="Recommendation Engine"), metadata=metadata
     )

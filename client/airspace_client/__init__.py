@@ -55,6 +55,7 @@ from airspace_client._model import (
     ProjectState,
     Quota,
     Quotas,
+    QuotaUsage,
     RecordKind,
     Registered,
     Role,
@@ -65,6 +66,8 @@ from airspace_client._model import (
     Task,
     Transition,
     Verdict,
+    Waiting,
+    WaitReason,
     Workflow,
 )
 from airspace_client._tls import TLS
@@ -112,6 +115,7 @@ __all__ = [
     "Project",
     "ProjectState",
     "Quota",
+    "QuotaUsage",
     "Quotas",
     "Reason",
     "RecordKind",
@@ -131,6 +135,8 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Verdict",
+    "WaitReason",
+    "Waiting",
     "Workflow",
 ]
 

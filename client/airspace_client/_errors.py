@@ -61,6 +61,7 @@ class Reason(StrEnum):
     ETAG_MISMATCH = "ETAG_MISMATCH"
     TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
     TOO_LARGE = "TOO_LARGE"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
     UNAVAILABLE = "UNAVAILABLE"
     NOT_IMPLEMENTED = "NOT_IMPLEMENTED"
     INTERNAL = "INTERNAL"
@@ -147,7 +148,7 @@ class Unauthenticated(AirspaceError):
 
 
 class ResourceExhausted(AirspaceError):
-    """Too many watchers, or more bytes than one side takes."""
+    """Too many watchers, more bytes than one side takes, or a quota: when to try again is then in the metadata."""
 
     code = "RESOURCE_EXHAUSTED"
 

@@ -10,7 +10,7 @@ from airspace.execution.v1 import execution_service_pb2 as pb
 from airspace.type.v1.identifiers_pb2 import ExecutionId
 from airspace_client import _wire
 from airspace_client._errors import DeadlineExceeded, ResourceExhausted
-from airspace_client._model import Data, Execution, ExecutionPhase, NodeExecution, Transition
+from airspace_client._model import Data, Execution, ExecutionPhase, NodeExecution, QuotaUsage, Transition
 from airspace_client._service import Service
 
 POLL_INTERVAL: Final = 2.0
@@ -154,6 +154,12 @@ class Executions:
     def get(self, project: str, domain: str, name: str) -> Execution:
         """Return an execution."""
         return self.handle(project, domain, name).get()
+
+    def quota_usage(self, project: str, domain: str) -> tuple[QuotaUsage, ...]:
+        """Return how much of each quota a scope uses."""
+        request = pb.GetQuotaUsageRequest(scope=_wire.scope(project, domain))
+        response: pb.GetQuotaUsageResponse = self._service.call("GetQuotaUsage", request)
+        return _wire.quota_usage(response)
 
     def list(
         self, project: str, domain: str, *, phases: Sequence[ExecutionPhase] = (), launch_plan: str = ""

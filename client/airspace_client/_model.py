@@ -177,9 +177,36 @@ class ExecutionError:
     kind: ErrorKind
 
 
+class WaitReason(StrEnum):
+    """What an execution waits for before it begins."""
+
+    QUOTA = "QUOTA"
+    """As many executions run in its scope as may."""
+    SLOT = "SLOT"
+    """A worker with a free slot."""
+    UNKNOWN = "UNKNOWN"
+    """A reason that is newer than this client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why an execution waits: its place among those of its scope that wait, from 1 on, and what it waits for."""
+
+    position: int
+    reason: WaitReason
+    message: str
+
+    def __str__(self) -> str:
+        """Read as the sentence that says both."""
+        return self.message
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A run of a launch plan version of the same scope, or of a task alone: the other two names are then empty."""
+    """A run of a launch plan version of the same scope, or of a task alone: the other two names are then empty.
+
+    `waiting` says why it has not begun; only `get` knows it.
+    """
 
     project: str
     domain: str
@@ -197,6 +224,7 @@ class Execution:
     labels: Mapping[str, str]
     task: str
     task_version: str
+    waiting: Waiting | None = None
 
     @property
     def ended(self) -> bool:
@@ -312,6 +340,16 @@ class Quota:
     def __str__(self) -> str:
         """Read as "executions_running=5 (ads/*)"."""
         return f"{self.name}={self.limit} ({'/'.join(self.origin) if self.origin else 'built in'})"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUsage:
+    """How much of a quota a scope uses, its limit, and for what that is set (None: the server's own)."""
+
+    name: str
+    limit: int
+    used: int
+    origin: tuple[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from airspace_client._model import (
     ProjectState,
     Quota,
     Quotas,
+    QuotaUsage,
     RecordKind,
     Role,
     RunAs,
@@ -55,6 +56,8 @@ from airspace_client._model import (
     Task,
     Transition,
     Verdict,
+    Waiting,
+    WaitReason,
     Workflow,
 )
 
@@ -213,7 +216,13 @@ def execution(message: execution_pb.Execution) -> Execution:
         labels=dict(message.labels),
         task=message.task.name,
         task_version=message.task.version,
+        waiting=_waiting(message.waiting) if message.HasField("waiting") else None,
     )
+
+
+def _waiting(message: execution_pb.Waiting) -> Waiting:
+    reason = _member(WaitReason, execution_pb.WaitReason, "WAIT_REASON_", message.reason)
+    return Waiting(message.position, reason, message.message)
 
 
 def node_execution(message: execution_pb.NodeExecution) -> NodeExecution:
@@ -503,6 +512,14 @@ def settings(message: settings_pb.GetSettingsResponse) -> Settings:
 def quotas(message: settings_pb.Quotas) -> Quotas:
     """Convert what is set of the quotas."""
     return Quotas(**{field.name: limit for field, limit in message.ListFields()})
+
+
+def quota_usage(message: execution_pb.GetQuotaUsageResponse) -> tuple[QuotaUsage, ...]:
+    """Convert how much of the quotas is used."""
+    return tuple(
+        QuotaUsage(field.name, each.limit, each.used, _origin(each.origin) if each.HasField("origin") else None)
+        for field, each in message.ListFields()
+    )
 
 
 def _origin(pattern: ScopePattern) -> tuple[str, str]:

@@ -39,6 +39,7 @@ from airspace_client import (
     ProjectState,
     Quota,
     Quotas,
+    QuotaUsage,
     RecordKind,
     Registered,
     Role,
@@ -47,6 +48,8 @@ from airspace_client import (
     ServiceAccountSecret,
     Settings,
     Task,
+    Waiting,
+    WaitReason,
     Workflow,
 )
 
@@ -85,10 +88,11 @@ EXECUTION_ID = ExecutionId(scope=SCOPE, name="run-1")
 EXECUTION_PB = execution_pb.Execution(
     id=EXECUTION_ID, launch_plan=LAUNCH_PLAN_ID, phase=execution_pb.EXECUTION_PHASE_FAILED, error=ERROR_PB,
     principal="service-account:developer", create_time=NOON, start_time=NOON, labels={"kind": "nightly"},
+    waiting=execution_pb.Waiting(position=2, reason=execution_pb.WAIT_REASON_QUOTA, message="number 2"),
 )  # fmt: skip
 EXECUTION = Execution(
     P, D, "run-1", "w.nightly", "v1", ExecutionPhase.FAILED, ERROR, "service-account:developer", "", "",
-    NOON, NOON, None, {"kind": "nightly"}, "", "",
+    NOON, NOON, None, {"kind": "nightly"}, "", "", Waiting(2, WaitReason.QUOTA, "number 2"),
 )  # fmt: skip
 
 NODE_PB = execution_pb.NodeExecution(
@@ -426,6 +430,15 @@ CASES = {
         lambda c: c.settings.set_run_as(RUN_AS, project=P, domain="*"),
         settings_pb.UpdateRunAsRequest(pattern=PATTERN, run_as=RUN_AS_PB),
         RUN_AS,
+    ),
+    "GetQuotaUsage": (
+        execution_pb.GetQuotaUsageResponse(
+            executions_running=execution_pb.QuotaUsage(limit=5, used=3, origin=PATTERN),
+            executions_queued=execution_pb.QuotaUsage(limit=1000),
+        ),
+        lambda c: c.executions.quota_usage(P, D),
+        execution_pb.GetQuotaUsageRequest(scope=SCOPE),
+        (QuotaUsage("executions_running", 5, 3, (P, "*")), QuotaUsage("executions_queued", 1000, 0, None)),
     ),
     "UpdateQuotas": (
         settings_pb.UpdateQuotasResponse(quotas=QUOTAS_PB),

@@ -102,6 +102,7 @@ COMMANDS = {
     "ListExecutions": ["executions", "list", *IN, "--phase", "FAILED", "--launch-plan", "w.nightly"],
     "TerminateExecution": ["executions", "terminate", *IN, "run-1", "--cause", "enough"],
     "ListNodeExecutions": ["executions", "nodes", *IN, "run-1"],
+    "GetQuotaUsage": ["quota", "show", *IN],
     "WhoAmI": ["whoami"],
     "ListRoles": ["roles", "list"],
     "CreateRole": [
@@ -166,6 +167,7 @@ def test_json_has_snake_case_keys_and_rfc_3339_times(run: Run, server: ScriptedS
         "labels": {"kind": "nightly"},
         "task": "",
         "task_version": "",
+        "waiting": {"position": 2, "reason": "QUOTA", "message": "number 2"},
     }
     server.script("GetTask", registry_pb.GetTaskResponse(task=TASK_PB))
     task = json.loads(run("-o", "json", "tasks", "get", *IN, "w.fit", "--version", "v1").stdout)

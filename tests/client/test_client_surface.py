@@ -12,10 +12,11 @@ def test_the_public_names_are_these() -> None:
         "DeadlineExceeded", "Dependent", "Domain", "EntityKind", "ErrorKind", "Execution", "ExecutionError",
         "ExecutionHandle", "ExecutionPhase", "Export", "FailedPrecondition", "FlippedCalls", "Identity",
         "InternalError", "InvalidArgument", "LaunchPlan", "LaunchPlanState", "NodeExecution", "NodePhase",
-        "NotFound", "PermissionDenied", "Project", "ProjectState", "Quota", "Quotas", "Reason", "RecordKind",
-        "Registered",
+        "NotFound", "PermissionDenied", "Project", "ProjectState", "Quota", "QuotaUsage", "Quotas", "Reason",
+        "RecordKind", "Registered",
         "ResourceExhausted", "Role", "RunAs", "ServiceAccount", "ServiceAccountSecret", "Settings", "StaticToken",
         "Task", "Token", "TokenSource", "Transition", "Unauthenticated", "Unavailable", "Unimplemented", "Verdict",
+        "WaitReason", "Waiting",
         "Workflow",
     }  # fmt: skip
     assert all(getattr(airspace_client, name) for name in airspace_client.__all__)
@@ -39,7 +40,7 @@ def test_the_public_methods_are_these() -> None:
         assert public(client.tasks) == public(client.workflows) == {"register", "get", "list"}
         assert public(client.launch_plans) == {"register", "get", "get_active", "list", "activate", "deactivate"}
         assert public(client.references) == {"create_export", "list_exports", "delete_export", "dependents"}
-        assert public(client.executions) == {"launch", "handle", "get", "list"}
+        assert public(client.executions) == {"launch", "handle", "get", "list", "quota_usage"}
         assert public(client.executions.handle("p", "d", "n")) == {
             "project", "domain", "name", "launched",
             "get", "watch", "wait", "terminate", "data", "inputs", "outputs", "nodes", "node_data",

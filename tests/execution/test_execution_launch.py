@@ -81,7 +81,10 @@ def test_a_launched_execution_is_queued_and_knows_who_launched_what(doors: Doors
     assert dict(made.labels) == {"why": "test"}
     assert not made.HasField("start_time")
     assert not made.HasField("end_time")
-    assert get(doors, ExecutionId(DEV, made.id.name)) == made
+    found = get(doors, ExecutionId(DEV, made.id.name))
+    assert (found.waiting.position, found.waiting.reason) == (1, pb.WAIT_REASON_SLOT)
+    found.ClearField("waiting")
+    assert found == made
     flyte = doors.flyte.GetExecution(
         execution_pb2.WorkflowExecutionGetRequest(
             id=identifier_pb2.WorkflowExecutionIdentifier(project="vision", domain="development", name=made.id.name)

@@ -43,7 +43,7 @@ access.manage         the scope      {ACCESS} CreateBinding DeleteBinding
 execution.launch      the scope      {EXECUTIONS} LaunchExecution
 execution.terminate   the scope      {EXECUTIONS} TerminateExecution
 execution.view        the scope      {EXECUTIONS} GetExecution ListExecutions WatchExecution GetExecutionData
-execution.view        the scope      {EXECUTIONS} ListNodeExecutions GetNodeExecutionData
+execution.view        the scope      {EXECUTIONS} ListNodeExecutions GetNodeExecutionData GetQuotaUsage
 settings.view         the scope      {SETTINGS} GetSettings
 settings.update       everywhere     {SETTINGS} UpdateRunAs UpdateQuotas
 audit.view            the scope      {AUDIT} ListRecords ExportRecords

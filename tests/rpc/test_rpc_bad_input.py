@@ -142,6 +142,7 @@ def test_bytes_that_are_no_message_are_refused(path: str, populated: Airspace, a
 UNSCOPED = {f"{PROJECT}/CreateProject", f"{ADMIN}/RegisterProject"} | {
     *(f"{ACCESS}/{name}" for name in ("CreateBinding", "DeleteBinding")),
     *(f"{SETTINGS}/{name}" for name in ("GetSettings", "UpdateRunAs", "UpdateQuotas")),
+    f"{EXECUTIONS}/GetQuotaUsage",
 }
 """What is about a project that need not exist."""
 

@@ -284,4 +284,4 @@ def test_a_format_on_what_is_no_text_is_refused():
 
 
 def test_the_server_itself_has_no_gap(server: Airspace):
-    assert len(server.methods) == 117
+    assert len(server.methods) == 118

@@ -16,6 +16,7 @@ from airspace_client.cli import (
     executions,
     output,
     projects,
+    quota,
     references,
     registry,
     settings,
@@ -125,6 +126,7 @@ for _command in (
     access.login,
     audit.audit,
     settings.settings,
+    quota.quota,
     verification.verify_isolation,
 ):
     main.add_command(_command)

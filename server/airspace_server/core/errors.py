@@ -60,6 +60,7 @@ class Reason(StrEnum):
     ETAG_MISMATCH = "ETAG_MISMATCH"
     TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
     TOO_LARGE = "TOO_LARGE"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
     UNAVAILABLE = "UNAVAILABLE"
     NOT_IMPLEMENTED = "NOT_IMPLEMENTED"
     INTERNAL = "INTERNAL"
@@ -98,6 +99,7 @@ CODES: Mapping[Reason, Code] = {
     Reason.ETAG_MISMATCH: Code.ABORTED,
     Reason.TOO_MANY_STREAMS: Code.RESOURCE_EXHAUSTED,
     Reason.TOO_LARGE: Code.RESOURCE_EXHAUSTED,
+    Reason.QUOTA_EXCEEDED: Code.RESOURCE_EXHAUSTED,
     Reason.UNAVAILABLE: Code.UNAVAILABLE,
     Reason.NOT_IMPLEMENTED: Code.UNIMPLEMENTED,
     Reason.INTERNAL: Code.INTERNAL,
@@ -110,12 +112,14 @@ class ApiError(Exception):
 
     Everything in it goes to the caller as it is, so nothing may stand in it that the caller may not know. Whatever the
     message interpolates stands in `metadata` too. `field` names the offending field of the request by its path, if one.
+    `retry_after` is in how many seconds the same call may succeed; 0 says nothing about it.
     """
 
     reason: Reason
     message: str
     metadata: Mapping[str, str] = field(default_factory=dict)
     field: str = ""
+    retry_after: int = 0
 
     def __post_init__(self) -> None:
         """Give Exception its arguments, so that a logged error reads well."""

@@ -22,8 +22,10 @@ from airspace_server.core.execution import (
     NodePhase,
 )
 from airspace_server.core.scope import ExecutionId, Scope
+from airspace_server.engine.admission import Admission
 from airspace_server.engine.graph import Attempt, NodeState, State, Step
 from airspace_server.engine.plan import Entity
+from airspace_server.execution.queue import OPEN
 from airspace_server.flyte.single_task import single_task_workflow
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.tables import (
@@ -48,47 +50,32 @@ _tasks: Final = table(TaskRow)
 
 _ABORTING_AT_ONCE: Final = 100
 _NEVER: Final = 0
-"""What lease_expires_at is while nobody has or had the lease."""
+"""What lease_expires_at is until somebody has the lease for the first time."""
+_GIVEN_BACK: Final = 1
+"""What it is when somebody gave the lease back: long over, so that what was admitted stays so."""
 
-# Written out into the statements, so that the planners see that the partial index executions_open applies.
-_OPEN: Final = _executions.c.phase.in_(
-    bindparam(
-        "open_phases",
-        [phase.value for phase in ExecutionPhase if phase not in ENDED_EXECUTION],
-        expanding=True,
-        literal_execute=True,
-    )
-)
 _KEY: Final = (_executions.c.project, _executions.c.domain, _executions.c.name)
 
-_NEW: Final = (
-    select(*_KEY)
-    .where(_OPEN, _executions.c.lease_expires_at == _NEVER)
-    .order_by(_executions.c.created_at)
-    .limit(bindparam("limit"))
-)
 _EXPIRED: Final = (
     select(*_KEY)
-    .where(_OPEN, _executions.c.lease_expires_at > _NEVER, _executions.c.lease_expires_at < bindparam("now"))
+    .where(OPEN, _executions.c.lease_expires_at > _NEVER, _executions.c.lease_expires_at < bindparam("now"))
     .order_by(_executions.c.lease_expires_at)
     .limit(bindparam("limit"))
 )
 _UNHELD_ABORTING: Final = (
     select(*_KEY)
     .where(
-        _OPEN, _executions.c.phase == ExecutionPhase.ABORTING.value, _executions.c.lease_expires_at < bindparam("now")
+        OPEN, _executions.c.phase == ExecutionPhase.ABORTING.value, _executions.c.lease_expires_at < bindparam("now")
     )
     .limit(bindparam("limit"))
 )
 _HELD_ABORTING: Final = select(*_KEY).where(
-    _OPEN,
+    OPEN,
     _executions.c.phase == ExecutionPhase.ABORTING.value,
     _executions.c.lease_expires_at >= bindparam("now"),
     _executions.c.lease_owner == bindparam("owner"),
 )
-_LOCK_ABORTING, _LOCK_EXPIRED, _LOCK_NEW = (
-    scan.with_for_update(skip_locked=True) for scan in (_UNHELD_ABORTING, _EXPIRED, _NEW)
-)
+_LOCK_ABORTING, _LOCK_EXPIRED = (scan.with_for_update(skip_locked=True) for scan in (_UNHELD_ABORTING, _EXPIRED))
 
 
 def _of_key(statement: Update) -> Update:
@@ -120,7 +107,7 @@ _RELEASE: Final = (
         _executions.c.name == bindparam("execution"),
         _executions.c.lease_epoch == bindparam("epoch"),
     )
-    .values(lease_owner=None, lease_expires_at=_NEVER)
+    .values(lease_owner=None, lease_expires_at=_GIVEN_BACK)
 )
 
 _LOAD: Final = select(
@@ -255,6 +242,7 @@ class EngineStore:
     def __init__(self, database: Database, owner: str) -> None:
         self._database = database
         self._owner = owner
+        self._admission = Admission()
 
     def poll(self, now: int, *, wants_more: bool) -> Polled:
         """Look, without a write: cheap enough for many times a second.
@@ -262,25 +250,28 @@ class EngineStore:
         `open` tells of an execution that can be leased: any one if `wants_more`, else only one to be aborted.
         """
         with self._database.read(across=True) as tx:
-            scans = (_NEW, _EXPIRED, _UNHELD_ABORTING) if wants_more else (_UNHELD_ABORTING,)
+            scans = (_EXPIRED, _UNHELD_ABORTING) if wants_more else (_UNHELD_ABORTING,)
             found = any(tx.one(scan, now=now, limit=1) for scan in scans)
+            found = found or (wants_more and self._admission.possible(tx))
             aborting = frozenset(_id(row) for row in tx.all(_HELD_ABORTING, now=now, owner=self._owner))
         return Polled(found, aborting)
 
     def lease(self, now: int, limit: int) -> Sequence[Lease]:
         """Take executions that nobody has: those that are to be aborted, and up to `limit` others.
 
-        Those whose worker went away come before those that have not begun, and these in the order of their launch.
+        Those whose worker went away come before those that have not begun; of these only as many as the quota of their
+        scope lets run (engine/admission.py), in a scope in the order of their launch.
         """
         leases: list[Lease] = []
         with self._database.write(across=True) as tx:
             rows = tx.all(_LOCK_ABORTING, now=now, limit=_ABORTING_AT_ONCE)
             leases.extend(self._take(tx, _id(row), now) for row in rows)
-            for scan in (_LOCK_EXPIRED, _LOCK_NEW):
-                if limit > 0:
-                    rows = tx.all(scan, now=now, limit=limit)
-                    leases.extend(self._take(tx, _id(row), now) for row in rows)
-                    limit -= len(rows)
+            if limit > 0:
+                rows = tx.all(_LOCK_EXPIRED, now=now, limit=limit)
+                leases.extend(self._take(tx, _id(row), now) for row in rows)
+                limit -= len(rows)
+            if limit > 0:
+                leases.extend(self._take(tx, execution, now) for execution in self._admission.next(tx, limit))
         return leases
 
     def renew(self, leases: Collection[Lease], now: int) -> frozenset[Lease]:

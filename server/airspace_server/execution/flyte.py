@@ -227,7 +227,8 @@ class ExecutionFlyte:
 
     def GetExecution(self, request: execution_pb2.WorkflowExecutionGetRequest, _call: Call) -> execution_pb2.Execution:
         """Return an execution."""
-        return execution_message(self._executions.get(self._id(request.id)))
+        execution = self._executions.get(self._id(request.id))
+        return execution_message(execution, self._executions.waiting(execution))
 
     def UpdateExecution(
         self, request: execution_pb2.ExecutionUpdateRequest, _call: Call

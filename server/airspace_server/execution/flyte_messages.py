@@ -23,6 +23,7 @@ from airspace_server.core.execution import (
     NodePhase,
 )
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.execution.queue import Waiting
 from airspace_server.execution.store import Execution, error_of
 from airspace_server.flyte.identifiers import execution_identifier, identifier
 
@@ -51,11 +52,17 @@ def literal_map(serialized: bytes | None) -> literals_pb2.LiteralMap:
     return literals_pb2.LiteralMap() if serialized is None else literals_pb2.LiteralMap.FromString(serialized)
 
 
-def execution_message(execution: Execution) -> execution_pb2.Execution:
-    """Say what an execution is."""
+WAITING: Final = "airspace/waiting"
+"""The annotation that says why an execution waits; Flyte has no field for it."""
+
+
+def execution_message(execution: Execution, waiting: Waiting | None = None) -> execution_pb2.Execution:
+    """Say what an execution is, and why it waits."""
     message = execution_pb2.Execution(
         id=execution_identifier(execution.id), spec=execution_pb2.ExecutionSpec.FromString(execution.spec)
     )
+    if waiting is not None:
+        message.spec.annotations.values[WAITING] = str(waiting)
     closure = message.closure
     closure.phase = _PHASES[execution.phase]
     closure.created_at.CopyFrom(timestamp(execution.created_at))

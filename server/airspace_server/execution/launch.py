@@ -1,7 +1,8 @@
 """Launching: from a launch plan or a task and the given inputs to a stored execution.
 
-All that can fail is looked at before the first row is written, and the row, its first transition and the check that the
-project is active are one transaction. Nothing runs before it is committed; what is committed is never lost.
+All that can fail is looked at before the first row is written, and the row, its first transition and the checks that
+the project is active and that the quotas leave room are one transaction. Nothing runs before it is committed; what is
+committed is never lost.
 """
 
 import json
@@ -22,6 +23,7 @@ from airspace_server.core.execution import ExecutionPhase, NodePhase
 from airspace_server.core.run_as import NamedIdentity, require_allowed
 from airspace_server.core.scope import EntityId, ExecutionId, Reference, Scope
 from airspace_server.execution.catalog import Catalog
+from airspace_server.execution.queue import admit
 from airspace_server.flyte.attributes import EXECUTION_CONFIG, configured, identities
 from airspace_server.flyte.identifiers import identifier
 from airspace_server.flyte.literals import merge_inputs, to_literals
@@ -109,7 +111,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A launch that nothing is wrong with; `row` is what it will be stored as.
+    """A launch that nothing is wrong with; `row` is what it will be stored as, at a time of then.
 
     `recovers` names the execution whose succeeded nodes are kept, `active` the launch plan of which it is the active
     version, `needs` what other projects must have exported to its own.
@@ -145,24 +147,27 @@ class Launcher:
     def store(self, tx: Transaction, prepared: Prepared) -> None:
         """Store a prepared launch.
 
-        Raises PROJECT_MISSING, PROJECT_ARCHIVED, EXPORT_MISSING, NO_ACTIVE_VERSION and UNAVAILABLE when the active
-        version is another one by now, and ALREADY_EXISTS when the caller's name is taken; a name that the server chose
-        is never reported as taken.
+        Raises QUOTA_EXCEEDED, PROJECT_MISSING, PROJECT_ARCHIVED, EXPORT_MISSING, NO_ACTIVE_VERSION and UNAVAILABLE when
+        the active version is another one by now, and ALREADY_EXISTS when the caller's name is taken; a name that the
+        server chose is never reported as taken.
         """
+        now = self._clock()
+        admit(tx, prepared.id.scope, now)  # first: who waits here must not keep the project from being archived
         require_active(tx, prepared.id.scope.project)
         require_exported(tx, prepared.id.scope, prepared.needs)
         if prepared.active:
             now_active = self._catalog.active_version(tx, prepared.id.scope, prepared.active)
             if now_active.version != prepared.row["launch_plan_version"]:
                 raise ApiError(Reason.UNAVAILABLE, "another version has just been activated; try again")
-        if not tx.insert_new(_EXECUTIONS, {"name": prepared.id.name, **prepared.row}):
+        row = {"name": prepared.id.name, **prepared.row, "created_at": now, "updated_at": now}
+        if not tx.insert_new(_EXECUTIONS, row):
             if not prepared.named:
                 raise ApiError(Reason.UNAVAILABLE, "no free name was found; try again")
             raise ApiError(Reason.ALREADY_EXISTS, f"execution {prepared.id} exists", {"name": prepared.id.name}, "name")
-        tx.changed(f"execution {prepared.id}", None, _described(prepared.row))
+        tx.changed(f"execution {prepared.id}", None, _described(row))
         moves: list[tuple[str | None, str]] = [(None, prepared.row["phase"])]
         if prepared.recovers:
-            moves += self._keep_succeeded(tx, prepared)
+            moves += self._keep_succeeded(tx, prepared, now)
         tx.insert(
             _TRANSITIONS,
             *(
@@ -172,7 +177,7 @@ class Launcher:
                     "node_id": node,
                     "attempt": 0,
                     "phase": phase,
-                    "at": prepared.row["created_at"],
+                    "at": now,
                 }
                 for sequence, (node, phase) in enumerate(moves, start=1)
             ),
@@ -180,10 +185,9 @@ class Launcher:
         if len(moves) > 1:
             tx.execute(_SET_SEQUENCE, own_name=prepared.id.name, last=len(moves))
 
-    def _keep_succeeded(self, tx: Transaction, prepared: Prepared) -> list[tuple[str | None, str]]:
+    def _keep_succeeded(self, tx: Transaction, prepared: Prepared, now: int) -> list[tuple[str | None, str]]:
         """Give a recovering execution the nodes that succeeded, with their outputs; the engine goes on behind them."""
         kept = tx.all(_SUCCEEDED, source=prepared.recovers)
-        now = prepared.row["created_at"]
         times = {"created_at": now, "started_at": now, "updated_at": now, "ended_at": now}
         rows = [
             {**row._mapping, "execution": prepared.id.name, "position": place, "attempts": 0, **times}  # noqa: SLF001
@@ -330,7 +334,6 @@ class Launcher:
                 Reason.TOO_LARGE, f"the inputs have more than {MAX_INPUTS} bytes", {"limit": str(MAX_INPUTS)}, "inputs"
             )
         literals_pb2.LiteralMap.FromString(merged)  # raises DecodeError for what could never be read again
-        now = self._clock()
         row = {
             "phase": ExecutionPhase.QUEUED,
             "state": "ACTIVE",
@@ -344,8 +347,6 @@ class Launcher:
             "sequence": 1,
             "lease_epoch": 0,
             "lease_expires_at": 0,
-            "created_at": now,
-            "updated_at": now,
             **what,
         }
         recovers = launch.source if launch.mode == execution_pb2.ExecutionMetadata.RECOVERED else ""

@@ -20,6 +20,7 @@ from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.execution import ErrorKind, ExecutionError, ExecutionPhase, NodePhase
 from airspace_server.core.scope import EntityId, ExecutionId
 from airspace_server.execution.launch import Launch, Launcher, LaunchPlanRef
+from airspace_server.execution.queue import Wait, usage
 from airspace_server.execution.store import (
     EXECUTIONS,
     LIGHT,
@@ -42,6 +43,7 @@ _NODE_PHASES: Final[Mapping[NodePhase, Any]] = {
     phase: pb.NodePhase.Value(f"NODE_PHASE_{phase.value}") for phase in NodePhase
 }
 _PHASE_OF: Final[Mapping[int, ExecutionPhase]] = {number: phase for phase, number in _PHASES.items()}
+_WAITS: Final[Mapping[Wait, Any]] = {reason: pb.WaitReason.Value(f"WAIT_REASON_{reason.value}") for reason in Wait}
 _KINDS: Final = {ErrorKind.USER: pb.ERROR_KIND_USER, ErrorKind.SYSTEM: pb.ERROR_KIND_SYSTEM}
 
 
@@ -95,7 +97,26 @@ class ExecutionService:
 
     def GetExecution(self, request: pb.GetExecutionRequest, _call: Call) -> pb.GetExecutionResponse:
         """Return an execution."""
-        return pb.GetExecutionResponse(execution=_execution(self._executions.get(_id(request.execution))))
+        execution = self._executions.get(_id(request.execution))
+        message = _execution(execution)
+        if (waiting := self._executions.waiting(execution)) is not None:
+            message.waiting.CopyFrom(
+                pb.Waiting(position=waiting.position, reason=_WAITS[waiting.reason], message=str(waiting))
+            )
+        return pb.GetExecutionResponse(execution=message)
+
+    def GetQuotaUsage(self, request: pb.GetQuotaUsageRequest, _call: Call) -> pb.GetQuotaUsageResponse:
+        """Tell how much of each quota a scope uses."""
+        scope = scope_of(request.scope)
+        response = pb.GetQuotaUsageResponse()
+        with self._database.read(scope) as tx:
+            found = usage(tx, scope, self._clock())
+        for each in found:
+            message = getattr(response, each.quota)
+            message.limit, message.used = each.limit.value, each.used
+            if (origin := each.limit.origin) is not None:
+                message.origin.CopyFrom(identifiers_pb2.ScopePattern(project=origin.project, domain=origin.domain))
+        return response
 
     def ListExecutions(self, request: pb.ListExecutionsRequest, _call: Call) -> pb.ListExecutionsResponse:
         """List executions, newest first, without archived records."""

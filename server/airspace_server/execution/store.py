@@ -12,6 +12,7 @@ from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, not_found
 from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.execution.queue import Waiting, waiting
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.tables import ExecutionRow, NodeExecutionRow, TaskAttemptRow, TransitionRow, table
 
@@ -156,6 +157,13 @@ class Executions:
     def get(self, execution: ExecutionId) -> Execution:
         """Return an execution. Raises NOT_FOUND."""
         return _found(execution, self._database.find(execution.scope, _ONE, own_name=execution.name))
+
+    def waiting(self, execution: Execution) -> Waiting | None:
+        """Return why an execution waits; None for one that a worker has taken, or that has ended."""
+        if execution.phase is not ExecutionPhase.QUEUED:
+            return None
+        with self._database.read(execution.id.scope) as tx:
+            return waiting(tx, execution.id)
 
     def launcher_of_running(self, execution: ExecutionId) -> Principal | None:
         """Return who launched an execution, in the groups of then; None when it does not run, or is not there."""

@@ -1,7 +1,8 @@
 """Turns errors into the statuses that clients see.
 
-google.rpc.Status with ErrorInfo always, with BadRequest where a field is at fault. Texts come from ApiError alone; a
-foreign exception never says anything on the wire.
+google.rpc.Status with ErrorInfo always, with BadRequest where a field is at fault, QuotaFailure where a quota is, and
+RetryInfo where repeating the call later may help. Texts come from ApiError alone; a foreign exception never says
+anything on the wire.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,11 +10,12 @@ from typing import Final
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from airspace_server.core.errors import ApiError, Code
+from airspace_server.core.errors import ApiError, Code, Reason
 
 DOMAIN: Final = "airspace"
 """ErrorInfo.domain of every error."""
@@ -47,6 +49,15 @@ def status_of(error: ApiError, request_id: str, translate: Translate) -> Status:
             field=_cut(error.field, _MAX_FIELD), description=_cut(error.message, _MAX_DESCRIPTION)
         )
         details.append(request)
+    if error.reason is Reason.QUOTA_EXCEEDED:
+        failure = QuotaFailure()
+        failure.violations.add(
+            subject=metadata.get("scope", ""),
+            description=f"{metadata.get('quota', 'a quota')} is limited to {metadata.get('limit', 'less')}",
+        )
+        details.append(failure)
+    if error.retry_after:
+        details.append(RetryInfo(retry_delay=Duration(seconds=error.retry_after)))
     details.extend(further)
     plain = error.message.isascii() and error.message.isprintable() and "%" not in error.message
     message = _cut(error.message, _MAX_MESSAGE if plain else _MAX_ESCAPED)

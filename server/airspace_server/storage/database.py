@@ -26,12 +26,15 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    Text,
     TextClause,
     Update,
     and_,
     bindparam,
     create_engine,
     event,
+    func,
+    select,
 )
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -46,6 +49,9 @@ from airspace_server.storage.tables import SCOPED
 
 _BUSY_SECONDS: Final = 20
 _POOL: Final = 16
+
+
+_HOLD: Final = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("held_name", type_=Text), 0)))
 
 
 class ScopeGuardError(RuntimeError):
@@ -123,6 +129,15 @@ class Transaction:
             return False
         self.written.add(table)
         return True
+
+    def hold(self, name: str) -> None:
+        """Wait until no other transaction holds this name, and hold it until this one ends.
+
+        What is read after it is as the last holder left it, unless the transaction reads one state. On SQLite writers
+        wait for one another anyway.
+        """
+        if self.dialect == "postgresql":
+            self._connection.execute(_HOLD, {"held_name": name})
 
     def beside(self, scope: Scope) -> "Transaction":
         """Read another scope as of the same moment: what it exports to this one (storage/references.py)."""

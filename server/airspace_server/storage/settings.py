@@ -1,6 +1,6 @@
 """What both wings ask about the settings of a scope inside their own transactions, and what changes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sqlalchemy import bindparam, select
@@ -20,6 +20,9 @@ _ABOVE: Final = select(_SETTINGS.c.project_pattern, _SETTINGS.c.domain_pattern, 
     _SETTINGS.c.project_pattern.in_(bindparam("projects", expanding=True)),
     _SETTINGS.c.domain_pattern.in_(bindparam("domains", expanding=True)),
 )
+_EVERYWHERE: Final = select(_SETTINGS.c.project_pattern, _SETTINGS.c.domain_pattern, _SETTINGS.c.value).where(
+    _SETTINGS.c.name == bindparam("setting")
+)
 _THIS: Final = (
     (_SETTINGS.c.name == bindparam("setting"))
     & (_SETTINGS.c.project_pattern == bindparam("of_project"))
@@ -36,7 +39,12 @@ def effective(tx: Transaction, setting: str, pattern: ScopePattern) -> tuple[str
     The more particular one counts: project and domain, then the project, then the domain, then the server.
     """
     found = tx.all(_ABOVE, setting=setting, projects=[pattern.project, ANY], domains=[pattern.domain, ANY])
-    levels = {(row.project_pattern, row.domain_pattern): row.value for row in found}
+    return _most_particular({(row.project_pattern, row.domain_pattern): row.value for row in found}, pattern)
+
+
+def _most_particular(
+    levels: Mapping[tuple[str, str], str], pattern: ScopePattern | Scope
+) -> tuple[str, ScopePattern] | None:
     for level in (
         (pattern.project, pattern.domain),
         (pattern.project, ANY),
@@ -61,6 +69,13 @@ def quotas(tx: Transaction, pattern: ScopePattern) -> Quotas:
         found = effective(tx, quota, pattern)
         limits[quota] = Limit(BUILT_IN[quota], None) if found is None else Limit(int(found[0]), found[1])
     return limits
+
+
+def limits(tx: Transaction, quota: Quota, scopes: Iterable[Scope]) -> Mapping[Scope, int]:
+    """Return what one limit is in each of several scopes, with one statement."""
+    levels = {(row.project_pattern, row.domain_pattern): row.value for row in tx.all(_EVERYWHERE, setting=quota)}
+    found = {scope: _most_particular(levels, scope) for scope in scopes}
+    return {scope: BUILT_IN[quota] if held is None else int(held[0]) for scope, held in found.items()}
 
 
 def own_quotas(tx: Transaction, pattern: ScopePattern) -> Mapping[Quota, int]:

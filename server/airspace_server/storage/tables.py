@@ -225,6 +225,7 @@ class ExecutionRow(SQLModel, table=True):
 
     `sequence` is that of its last transition. `lease_epoch` is the fencing token: every write of a worker names the
     epoch under which it leased the execution, and hits nothing once another worker has taken over.
+    `lease_expires_at` is 0 until a worker has taken it, and never again.
 
     It runs a launch plan's workflow, or one task alone; the columns of the other kind are null.
     """
@@ -254,6 +255,22 @@ class ExecutionRow(SQLModel, table=True):
             "created_at",
             sqlite_where=text("phase IN ('QUEUED', 'RUNNING', 'FAILING', 'ABORTING')"),
             postgresql_where=text("phase IN ('QUEUED', 'RUNNING', 'FAILING', 'ABORTING')"),
+        ),
+        Index(
+            "executions_waiting",
+            "project",
+            "domain",
+            "created_at",
+            "name",
+            sqlite_where=text("phase = 'QUEUED' AND lease_expires_at = 0"),
+            postgresql_where=text("phase = 'QUEUED' AND lease_expires_at = 0"),
+        ),
+        Index(
+            "executions_admitted",
+            "project",
+            "domain",
+            sqlite_where=text("phase IN ('QUEUED', 'RUNNING', 'FAILING', 'ABORTING') AND lease_expires_at > 0"),
+            postgresql_where=text("phase IN ('QUEUED', 'RUNNING', 'FAILING', 'ABORTING') AND lease_expires_at > 0"),
         ),
     )
 

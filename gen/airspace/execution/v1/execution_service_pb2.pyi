@@ -42,6 +42,12 @@ class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_KIND_UNSPECIFIED: _ClassVar[ErrorKind]
     ERROR_KIND_USER: _ClassVar[ErrorKind]
     ERROR_KIND_SYSTEM: _ClassVar[ErrorKind]
+
+class WaitReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_REASON_UNSPECIFIED: _ClassVar[WaitReason]
+    WAIT_REASON_QUOTA: _ClassVar[WaitReason]
+    WAIT_REASON_SLOT: _ClassVar[WaitReason]
 EXECUTION_PHASE_UNSPECIFIED: ExecutionPhase
 EXECUTION_PHASE_QUEUED: ExecutionPhase
 EXECUTION_PHASE_RUNNING: ExecutionPhase
@@ -62,6 +68,9 @@ NODE_PHASE_TIMED_OUT: NodePhase
 ERROR_KIND_UNSPECIFIED: ErrorKind
 ERROR_KIND_USER: ErrorKind
 ERROR_KIND_SYSTEM: ErrorKind
+WAIT_REASON_UNSPECIFIED: WaitReason
+WAIT_REASON_QUOTA: WaitReason
+WAIT_REASON_SLOT: WaitReason
 
 class ExecutionError(_message.Message):
     __slots__ = ("code", "message", "kind")
@@ -73,8 +82,18 @@ class ExecutionError(_message.Message):
     kind: ErrorKind
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., kind: _Optional[_Union[ErrorKind, str]] = ...) -> None: ...
 
+class Waiting(_message.Message):
+    __slots__ = ("position", "reason", "message")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    reason: WaitReason
+    message: str
+    def __init__(self, position: _Optional[int] = ..., reason: _Optional[_Union[WaitReason, str]] = ..., message: _Optional[str] = ...) -> None: ...
+
 class Execution(_message.Message):
-    __slots__ = ("id", "launch_plan", "phase", "error", "principal", "abort_cause", "abort_principal", "create_time", "start_time", "end_time", "labels", "task")
+    __slots__ = ("id", "launch_plan", "phase", "error", "principal", "abort_cause", "abort_principal", "create_time", "start_time", "end_time", "labels", "task", "waiting")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +113,7 @@ class Execution(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     id: _identifiers_pb2.ExecutionId
     launch_plan: _identifiers_pb2.LaunchPlanId
     phase: ExecutionPhase
@@ -106,7 +126,8 @@ class Execution(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     labels: _containers.ScalarMap[str, str]
     task: _identifiers_pb2.TaskId
-    def __init__(self, id: _Optional[_Union[_identifiers_pb2.ExecutionId, _Mapping]] = ..., launch_plan: _Optional[_Union[_identifiers_pb2.LaunchPlanId, _Mapping]] = ..., phase: _Optional[_Union[ExecutionPhase, str]] = ..., error: _Optional[_Union[ExecutionError, _Mapping]] = ..., principal: _Optional[str] = ..., abort_cause: _Optional[str] = ..., abort_principal: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., task: _Optional[_Union[_identifiers_pb2.TaskId, _Mapping]] = ...) -> None: ...
+    waiting: Waiting
+    def __init__(self, id: _Optional[_Union[_identifiers_pb2.ExecutionId, _Mapping]] = ..., launch_plan: _Optional[_Union[_identifiers_pb2.LaunchPlanId, _Mapping]] = ..., phase: _Optional[_Union[ExecutionPhase, str]] = ..., error: _Optional[_Union[ExecutionError, _Mapping]] = ..., principal: _Optional[str] = ..., abort_cause: _Optional[str] = ..., abort_principal: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., task: _Optional[_Union[_identifiers_pb2.TaskId, _Mapping]] = ..., waiting: _Optional[_Union[Waiting, _Mapping]] = ...) -> None: ...
 
 class NodeExecution(_message.Message):
     __slots__ = ("id", "spec_node_id", "parent_id", "phase", "entity", "attempts", "error", "create_time", "start_time", "end_time")
@@ -308,3 +329,29 @@ class GetNodeExecutionDataResponse(_message.Message):
     input_literals: _any_pb2.Any
     output_literals: _any_pb2.Any
     def __init__(self, inputs: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., outputs: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., input_literals: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., output_literals: _Optional[_Union[_any_pb2.Any, _Mapping]] = ...) -> None: ...
+
+class GetQuotaUsageRequest(_message.Message):
+    __slots__ = ("scope",)
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    scope: _identifiers_pb2.Scope
+    def __init__(self, scope: _Optional[_Union[_identifiers_pb2.Scope, _Mapping]] = ...) -> None: ...
+
+class GetQuotaUsageResponse(_message.Message):
+    __slots__ = ("executions_running", "executions_queued", "launches_per_minute")
+    EXECUTIONS_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    EXECUTIONS_QUEUED_FIELD_NUMBER: _ClassVar[int]
+    LAUNCHES_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    executions_running: QuotaUsage
+    executions_queued: QuotaUsage
+    launches_per_minute: QuotaUsage
+    def __init__(self, executions_running: _Optional[_Union[QuotaUsage, _Mapping]] = ..., executions_queued: _Optional[_Union[QuotaUsage, _Mapping]] = ..., launches_per_minute: _Optional[_Union[QuotaUsage, _Mapping]] = ...) -> None: ...
+
+class QuotaUsage(_message.Message):
+    __slots__ = ("limit", "used", "origin")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    used: int
+    origin: _identifiers_pb2.ScopePattern
+    def __init__(self, limit: _Optional[int] = ..., used: _Optional[int] = ..., origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...

@@ -70,6 +70,11 @@ class ExecutionServiceStub:
                 request_serializer=airspace_dot_execution_dot_v1_dot_execution__service__pb2.ListNodeExecutionsRequest.SerializeToString,
                 response_deserializer=airspace_dot_execution_dot_v1_dot_execution__service__pb2.ListNodeExecutionsResponse.FromString,
                 _registered_method=True)
+        self.GetQuotaUsage = channel.unary_unary(
+                '/airspace.execution.v1.ExecutionService/GetQuotaUsage',
+                request_serializer=airspace_dot_execution_dot_v1_dot_execution__service__pb2.GetQuotaUsageRequest.SerializeToString,
+                response_deserializer=airspace_dot_execution_dot_v1_dot_execution__service__pb2.GetQuotaUsageResponse.FromString,
+                _registered_method=True)
         self.GetNodeExecutionData = channel.unary_unary(
                 '/airspace.execution.v1.ExecutionService/GetNodeExecutionData',
                 request_serializer=airspace_dot_execution_dot_v1_dot_execution__service__pb2.GetNodeExecutionDataRequest.SerializeToString,
@@ -132,6 +137,13 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetQuotaUsage(self, request, context):
+        """Tells how much of each quota a scope uses. What is set for which scopes is in airspace.settings.v1.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetNodeExecutionData(self, request, context):
         """Returns a node's inputs and outputs.
         """
@@ -176,6 +188,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ListNodeExecutions,
                     request_deserializer=airspace_dot_execution_dot_v1_dot_execution__service__pb2.ListNodeExecutionsRequest.FromString,
                     response_serializer=airspace_dot_execution_dot_v1_dot_execution__service__pb2.ListNodeExecutionsResponse.SerializeToString,
+            ),
+            'GetQuotaUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuotaUsage,
+                    request_deserializer=airspace_dot_execution_dot_v1_dot_execution__service__pb2.GetQuotaUsageRequest.FromString,
+                    response_serializer=airspace_dot_execution_dot_v1_dot_execution__service__pb2.GetQuotaUsageResponse.SerializeToString,
             ),
             'GetNodeExecutionData': grpc.unary_unary_rpc_method_handler(
                     servicer.GetNodeExecutionData,
@@ -373,6 +390,33 @@ class ExecutionService:
             '/airspace.execution.v1.ExecutionService/ListNodeExecutions',
             airspace_dot_execution_dot_v1_dot_execution__service__pb2.ListNodeExecutionsRequest.SerializeToString,
             airspace_dot_execution_dot_v1_dot_execution__service__pb2.ListNodeExecutionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuotaUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.execution.v1.ExecutionService/GetQuotaUsage',
+            airspace_dot_execution_dot_v1_dot_execution__service__pb2.GetQuotaUsageRequest.SerializeToString,
+            airspace_dot_execution_dot_v1_dot_execution__service__pb2.GetQuotaUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,98 @@
+"""Which of the executions that wait may begin: the worker's side of quotas.
+
+The decision is made from the rows themselves, in the transaction that takes the leases, while no other worker makes
+one.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sqlalchemy import bindparam, func, select
+
+from airspace_server.core.quotas import Quota
+from airspace_server.core.scope import ExecutionId, Scope
+from airspace_server.execution.queue import ADMITTED, WAITING
+from airspace_server.storage.database import Transaction
+from airspace_server.storage.settings import limits
+from airspace_server.storage.tables import ExecutionRow, table
+
+_executions: Final = table(ExecutionRow)
+_SCOPE: Final = (_executions.c.project, _executions.c.domain)
+_QUEUES: Final = (
+    select(*_SCOPE, func.count().label("waiting"), func.min(_executions.c.created_at).label("oldest"))
+    .where(WAITING)
+    .group_by(*_SCOPE)
+)
+_RUNNING: Final = select(*_SCOPE, func.count().label("running")).where(ADMITTED).group_by(*_SCOPE)
+_NEXT: Final = (
+    select(_executions.c.name)
+    .where(_executions.c.project == bindparam("of_project"), _executions.c.domain == bindparam("of_domain"), WAITING)
+    .order_by(_executions.c.created_at, _executions.c.name)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits in a scope and may begin, and what runs there. `oldest` is when the first of it was launched."""
+
+    scope: Scope
+    admissible: int
+    running: int
+    oldest: int
+
+
+def choose(queues: Collection[Queue], room: int, turns: Mapping[Scope, int]) -> Sequence[Scope]:
+    """Say whose executions begin, one after the other, at most `room`.
+
+    The scope with the fewest running ones comes first; of those, the one whose last turn is the longest ago.
+    """
+    turns, left = dict(turns), {queue.scope: queue for queue in queues if queue.admissible > 0}
+    chosen: list[Scope] = []
+    while left and len(chosen) < room:
+        first = min(left.values(), key=lambda one: (one.running, turns.get(one.scope, 0), one.oldest, one.scope))
+        chosen.append(first.scope)
+        turns[first.scope] = max(turns.values(), default=0) + 1
+        if first.admissible == 1:
+            del left[first.scope]
+        else:
+            left[first.scope] = replace(first, admissible=first.admissible - 1, running=first.running + 1)
+    return chosen
+
+
+class Admission:
+    """Decides for one worker, which remembers whose turn it was."""
+
+    def __init__(self) -> None:
+        self._turns: dict[Scope, int] = {}
+
+    def possible(self, tx: Transaction) -> bool:
+        """Tell whether anything that waits may begin, as things are now."""
+        return any(queue.admissible > 0 for queue in _queues(tx))
+
+    def next(self, tx: Transaction, room: int) -> Sequence[ExecutionId]:
+        """Choose what begins, at most `room`; other workers choose after this transaction."""
+        tx.hold("admission of executions")
+        executions = []
+        chosen = choose(_queues(tx), room, self._turns)
+        for scope in dict.fromkeys(chosen):
+            rows = tx.all(_NEXT, of_project=scope.project, of_domain=scope.domain, limit=chosen.count(scope))
+            executions += [ExecutionId(scope, row.name) for row in rows]
+        for scope in chosen:
+            self._turns[scope] = max(self._turns.values(), default=0) + 1
+        return executions
+
+
+def _queues(tx: Transaction) -> Sequence[Queue]:
+    waiting = tx.all(_QUEUES)
+    if not waiting:
+        return ()
+    scopes = [Scope(row.project, row.domain) for row in waiting]
+    most = limits(tx, Quota.EXECUTIONS_RUNNING, scopes)
+    running = {Scope(row.project, row.domain): row.running for row in tx.all(_RUNNING)}
+    return [
+        Queue(scope, min(row.waiting, most[scope] - running.get(scope, 0)), running.get(scope, 0), row.oldest)
+        for scope, row in zip(scopes, waiting, strict=True)
+    ]
