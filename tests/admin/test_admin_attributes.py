@@ -241,7 +241,7 @@ def test_executions_are_configured_where_neither_caller_nor_launch_plan_says_oth
     configured = spec_of(doors, plan)
     assert (configured.max_parallelism, configured.interruptible.value, configured.overwrite_cache) == (4, True, True)
     assert dict(configured.labels.values) == {"team": "cv", "cost": "7"}
-    assert dict(configured.annotations.values) == {"note": "configured"}
+    assert configured.annotations.values["note"] == "configured"
     assert [(pair.key, pair.value) for pair in configured.envs.values] == [("MODE", "fast")]
     said = spec_of(
         doors,
@@ -254,7 +254,7 @@ def test_executions_are_configured_where_neither_caller_nor_launch_plan_says_oth
     )
     assert (said.max_parallelism, said.interruptible.value) == (2, False)
     assert dict(said.labels.values) == {"team": "nlp", "cost": "7"}
-    assert dict(said.annotations.values) == {"note": "said"}
+    assert said.annotations.values["note"] == "said"
     assert [pair.value for pair in said.envs.values] == ["slow"]
     elsewhere = spec_of(doors, doors.plan(doors.register(chain, PROD)))
     assert (elsewhere.max_parallelism, dict(elsewhere.labels.values)) == (0, {})
