@@ -125,7 +125,7 @@ print(made, flush=True)
 
 
 def test_processes_without_end_end_with_the_task(run):
-    outcome, folder = run(FORK)
+    outcome, folder = run(FORK, memory=None)  # each process has some of its own
     assert isinstance(outcome, Succeeded)
     assert (folder / "stdout").read_text() == "200\n"
 
