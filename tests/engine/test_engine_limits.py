@@ -69,7 +69,7 @@ time.sleep(60)
 
 def test_memory_that_processes_share_counts_once(run):
     code = """
-held = b"x" * (30 << 20)
+held = b"x" * (80 << 20)
 children = [os.fork() for _ in range(4)]
 if 0 in children:
     time.sleep(1)
@@ -78,7 +78,7 @@ for child in children:
     os.waitpid(child, 0)
 """
     # Forked one after the other, a child forks on; that is a tree of 2**4 processes, which share what they hold.
-    assert isinstance(run(code, "100Mi")[0], Succeeded)
+    assert isinstance(run(code, "400Mi")[0], Succeeded)
 
 
 def test_files_that_a_sandbox_keeps_in_memory_count_too(run):
