@@ -121,6 +121,7 @@ class Parts:
         if self.oidc is not None:
             trusted.append(self.oidc)
         self.executions = Executions(self.database, clock.now)
+        self.watcher = Watcher(self.executions)
         self.authenticator = Authenticator(
             trusted,
             self.policy,
@@ -146,7 +147,6 @@ class Parts:
         lists = VersionLists(database, self.pager)
         executions = self.executions
         launcher = Launcher(database, Catalog(), clock.now)
-        self.watcher = Watcher(executions)
         native_doors = (
             ProjectService(database, self.pager, clock.now, settings.domains),
             RegistryService(registry, lists),

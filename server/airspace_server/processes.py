@@ -21,10 +21,11 @@ import uvicorn
 from starlette.applications import Starlette
 
 from airspace_server import certificates
-from airspace_server.access import seed
+from airspace_server.access import keys, seed
 from airspace_server.access.executions import ExecutionIssuer
 from airspace_server.app import Parts, executes
 from airspace_server.artifacts.local import LocalArtifactStore
+from airspace_server.audit.ledger import Ledger
 from airspace_server.certificates import Identity, Watched
 from airspace_server.core import clock
 from airspace_server.core.loopback import is_loopback
@@ -111,6 +112,7 @@ def work(settings: Settings, *, child: bool) -> None:
         database = Database(settings.database)
         wait_until_migrated(database, _MIGRATION_SECONDS)
         data = settings.data.resolve()
+        database.before_commit = Ledger(database, keys.secret(data / "keys", "audit-heads"), clock.now).keep
         artifacts = LocalArtifactStore(data / "artifacts")
         worker = Worker(
             database,

@@ -27,6 +27,7 @@ from airspace_server.core.scope import Scope
 from airspace_server.observability import JsonLines
 from airspace_server.rpc import interceptors
 from airspace_server.rpc.interceptors import AROUND, BEFORE, MAX_MESSAGE
+from airspace_server.storage.tables import ProjectRow, table
 
 SCOPE = Scope("ours", "development")
 GET, WATCH, CREATE = f"{PROJECT}/GetProject", f"{EXECUTIONS}/WatchExecution", f"{PROJECT}/CreateProject"
@@ -201,6 +202,21 @@ def test_an_error_that_cannot_be_said_is_internal_too(server: Airspace, caplog):
 def test_an_answer_that_is_none_is_internal(server: Airspace):
     with server.served(server.with_door(GET, lambda _request, _call: None)) as caller:
         assert caller("viewer")(GET, get()).reason == "INTERNAL"
+
+
+def test_what_a_stream_writes_without_saying_so_is_undone_and_internal(server: Airspace):
+    def handler(_request, _call):
+        yield execution_pb.WatchExecutionResponse()
+        row = {"id": "sneaked", "name": "", "description": "", "labels": "{}", "state": "ACTIVE", "version": 1}
+        with server.parts.database.write() as tx:
+            tx.insert_new(table(ProjectRow), {**row, "created_at": 1, "updated_at": 1})
+        yield execution_pb.WatchExecutionResponse()
+
+    before = server.rows()
+    with server.served(server.with_door(WATCH, handler)) as caller:
+        answer = caller("viewer")(WATCH, watch())
+    assert (answer.code, len(answer.messages)) == (grpc.StatusCode.INTERNAL, 1)
+    assert server.rows() == before
 
 
 @pytest.mark.parametrize("reason", Reason)

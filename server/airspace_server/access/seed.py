@@ -1,4 +1,4 @@
-"""What development mode begins with: three service accounts, and the files that let clients be them."""
+"""What a server begins with: three service accounts, and the files that let clients be them."""
 
 import json
 from collections.abc import Mapping

@@ -16,7 +16,6 @@ from airspace_server.core.execution import (
     ENDED_EXECUTION,
     ENDED_NODE,
     AttemptPhase,
-    ErrorKind,
     ExecutionError,
     ExecutionPhase,
     NodePhase,
@@ -26,6 +25,7 @@ from airspace_server.engine.admission import Admission
 from airspace_server.engine.graph import Attempt, NodeState, State, Step
 from airspace_server.engine.plan import Entity
 from airspace_server.execution.queue import OPEN
+from airspace_server.execution.store import error_of
 from airspace_server.flyte.single_task import single_task_workflow
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.tables import (
@@ -304,7 +304,7 @@ class EngineStore:
                 for node in tx.all(_LOAD_NODES, execution=name)
             }
         inputs = literals_pb2.LiteralMap.FromString(row.inputs)
-        state = State(ExecutionPhase(row.phase), inputs, nodes, None, _error(row))
+        state = State(ExecutionPhase(row.phase), inputs, nodes, None, error_of(row))
         spec = execution_pb2.ExecutionSpec.FromString(row.spec)
         if row.task_name is not None:
             task = Entity("TASK", lease.execution.scope.project, row.task_name, row.task_version)
@@ -455,10 +455,6 @@ def _error_columns(error: ExecutionError | None) -> Mapping[str, str | None]:
     }
 
 
-def _error(row: Row[Any]) -> ExecutionError | None:
-    return ExecutionError(row.error_code, row.error_message, ErrorKind(row.error_kind)) if row.error_kind else None
-
-
 def _bytes(values: literals_pb2.LiteralMap | None) -> bytes | None:
     return None if values is None else values.SerializeToString(deterministic=True)
 
@@ -468,7 +464,7 @@ def _literals(data: bytes | None) -> literals_pb2.LiteralMap | None:
 
 
 def _attempt(row: Row[Any]) -> Attempt:
-    return Attempt(row.attempt, AttemptPhase(row.phase), row.handle, row.outputs_uri, _error(row))
+    return Attempt(row.attempt, AttemptPhase(row.phase), row.handle, row.outputs_uri, error_of(row))
 
 
 def _node(row: Row[Any], attempts: tuple[Attempt, ...]) -> NodeState:
@@ -481,6 +477,6 @@ def _node(row: Row[Any], attempts: tuple[Attempt, ...]) -> NodeState:
         NodePhase(row.phase),
         _literals(row.inputs),
         _literals(row.outputs),
-        _error(row),
+        error_of(row),
         attempts,
     )

@@ -24,7 +24,7 @@ def first_unrunnable(closure: compiler_pb2.CompiledWorkflowClosure) -> tuple[str
 
     Returns:
         The node's id, behind those of the sub-workflow nodes that it is in ("n1/n0"), and the construct's name, such as
-        "branch node" or "task of type spark".
+        "gate node" or "task of type spark".
     """
     tasks = {entity_id(task.template.id, TASK): task.template for task in closure.tasks}
     workflows = {entity_id(workflow.template.id, WORKFLOW): workflow.template for workflow in closure.sub_workflows}

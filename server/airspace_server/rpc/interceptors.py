@@ -326,7 +326,12 @@ def stream(exchange: Exchange) -> Iterator[bytes]:
     with telemetry_, log_, errors_:
         for step in BEFORE:
             step(exchange)
-        for response in exchange.method.handler(exchange.request, exchange.call):
+        answers = iter(exchange.method.handler(exchange.request, exchange.call))
+        while True:
+            with acting(exchange.actor):  # around each step: a generator runs in the context of who asks it
+                response = next(answers, None)
+            if response is None:
+                return
             yield encode(response)
 
 

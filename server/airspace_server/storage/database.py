@@ -175,7 +175,7 @@ class Database:
         event.listen(self.engine, "before_execute", _guard)
         self._lookups = Lookups(self.engine, pool_size // 2)
         self.before_commit: Callable[[Transaction], None] = lambda _: None
-        """Called at the end of every transaction that changes something; what it raises undoes all of it."""
+        """Called at the end of every `write`; what it raises undoes all of it. Who sets none keeps no audit."""
 
     def find(self, scope: Scope, statement: Select[Any], **values: Any) -> Any:
         """Return the first row of one prebuilt statement, with columns by name, or None: the cheapest way to read.
