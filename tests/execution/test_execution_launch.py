@@ -34,7 +34,9 @@ from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.execution import ExecutionPhase
 from airspace_server.core.names import execution as name_problem
-from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.core.quotas import LARGEST, Quota
+from airspace_server.core.scope import EntityId, ExecutionId, Scope, ScopePattern
+from airspace_server.storage.settings import put_quotas
 
 
 def struct(**values) -> Struct:
@@ -312,6 +314,9 @@ def test_an_archived_project_launches_nothing_and_can_still_be_read(doors: Doors
 
 
 def test_after_the_archiving_was_answered_no_execution_is_stored_whoever_races(doors: Doors, plan: EntityId):
+    most = dict.fromkeys(Quota, LARGEST)  # how many are stored before the archiving is nobody's matter here
+    with doors.database.write() as tx:
+        put_quotas(tx, ScopePattern("vision", "development"), most)
     at_the_answer: list[str] = []
     started = [False] * 5
 
