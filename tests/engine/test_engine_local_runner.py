@@ -184,6 +184,26 @@ def test_variables_that_no_process_can_have_are_refused(runner, attempt, variabl
         assert "cannot be given to a process" in raised.value.outcome.error.message
 
 
+def test_a_command_line_that_grows_without_end_is_refused_before_it_is_made(runner, attempt):
+    spec = attempt()
+    spec.task.container.args[:] = ["pyflyte-execute", "{{.inputs.x}}" * 10_000]
+    spec.inputs.literals["x"].scalar.primitive.string_value = "x" * 100_000
+    with pytest.raises(RefusedError) as raised:
+        runner.prepare(spec)
+    assert "the task's command line would have more than" in raised.value.outcome.error.message
+
+
+def test_an_attempt_that_cannot_be_followed_is_reported_all_the_same(run, monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("airspace_server.engine.runners.local.Limits.exceeded", fails)
+    started = run(ACT="wait")
+    failed = started.outcome()
+    assert isinstance(failed, Failed)
+    assert (failed.error.kind, failed.retryable) == (ErrorKind.SYSTEM, True)
+
+
 def test_folders_that_are_too_deep_to_be_walked_are_removed_too(run):
     deep = "for _ in range(3000): os.mkdir('d'); os.chdir('d')"
     started = run(ACT="exec", CODE=deep)

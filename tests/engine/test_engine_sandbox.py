@@ -193,6 +193,17 @@ def test_of_whom_a_task_is_borrowed_from_only_the_code_comes_along(run, artifact
     assert "an artifact that its command names is not there" in refused.value.outcome.error.message
 
 
+def test_what_a_borrower_names_by_an_input_does_not_come_along(run, artifacts):
+    artifacts.write(LENDER, "uploads/secret", [b"the lender's"], 100)
+    spec = run.spec(lines(asked="read(sys.argv[1])"))
+    spec.task.id.project = LENDER.project
+    spec.task.container.args[1:1] = ["{{.inputs.path}}"]
+    inputs = literals()
+    path = artifacts.native_url(LENDER, "uploads/secret")
+    inputs.literals["path"].scalar.primitive.string_value = path
+    assert run("", task=spec.task, inputs=inputs) == {"asked": "FileNotFoundError"}
+
+
 def test_links_that_a_lender_made_lead_out_of_nothing(run, tmp_path, artifacts):
     (tmp_path / "key").write_text("secret")
     folder = Path(artifacts.prefix(LENDER, "data", "e9"))

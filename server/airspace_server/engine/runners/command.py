@@ -14,6 +14,8 @@ from airspace_server.engine.runners.base import AttemptSpec, RefusedError
 MARK: Final = "AIRSPACE_ATTEMPT"
 """The variable whose value no other attempt has: what an attempt's processes are known by."""
 
+MAX_COMMAND: Final = 1024 * 1024
+"""Most characters of values in a command line: no system that this runs on takes more."""
 _SYSTEM_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _TEMPLATE: Final = re.compile(r"\{\{\s*[.$]([A-Za-z]+)(?:\.([^\s{}]+))?\s*\}\}")
 _ENTRY_POINT: Final = re.compile(r"pyflyte-[a-z-]+")
@@ -38,14 +40,21 @@ def command_line(
     The templates are those of Flyte's containers, "{{.input}}" and so on, in any case of letters; `values` has them in
     lower case, and "{{.inputs.x}}" stands for the input x. Raises RefusedError.
     """
+    left = MAX_COMMAND
 
     def value(match: re.Match[str]) -> str:
+        nonlocal left
         name, key = match[1].lower(), match[2]
         if name == "inputs" and key in inputs.literals:
-            return _text(key, inputs.literals[key])
-        if key is not None or name not in values:
+            text = _text(key, inputs.literals[key])
+        elif key is not None or name not in values:
             raise refused(f"the task's container uses {match[0]}, which has no value here")
-        return values[name]
+        else:
+            text = values[name]
+        left -= len(text)
+        if left < 0:  # before it is put together: a value can be used any number of times
+            raise refused(f"the task's command line would have more than {MAX_COMMAND} characters of values")
+        return text
 
     words = [_TEMPLATE.sub(value, word) for word in (*container.command, *container.args)]
     if not words or not _ENTRY_POINT.fullmatch(words[0]):
@@ -66,7 +75,7 @@ def environment(attempt: AttemptSpec, *, mark: str, home: Path, programs: Path) 
     execution, task = attempt.execution, attempt.task.id
     own = {pair.key: pair.value for pair in attempt.task.container.env} | dict(attempt.environment)
     return (
-        {"LANG": "C.UTF-8"}
+        {MARK: mark, "LANG": "C.UTF-8"}  # the mark is first: it is looked for in the head alone
         | own
         | {
             "PATH": f"{programs}:{own.get('PATH', _SYSTEM_PATH)}",

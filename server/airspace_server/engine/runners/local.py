@@ -15,6 +15,7 @@ the processes of an attempt run as the user of this server: the folder keeps att
 """
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -45,10 +46,13 @@ from airspace_server.engine.runners.command import MARK, command_line, environme
 from airspace_server.engine.runners.limits import LOOK_SECONDS, Limits
 from airspace_server.engine.runners.sandbox import Sandbox
 
+_log = logging.getLogger(__name__)
+
 _STDERR_TAIL: Final = 4096
 _PATIENCE: Final = launcher.GRACE + 3.0
 """Seconds that a launcher has to end its tree before it is killed itself."""
 _PAUSE: Final = 0.01
+_HEAD: Final = 64 * 1024
 _CODE: Final = re.compile(rb"-?[0-9]{1,3}")
 
 
@@ -169,7 +173,8 @@ class LocalRunner:
         view = None
         if self._sandbox is not None:
             scope, task = attempt.execution.scope, attempt.task.id
-            command = self._sandbox.borrowed(scope, Scope(task.project, task.domain), command, tmp)
+            registered = {*attempt.task.container.command, *attempt.task.container.args}
+            command = self._sandbox.borrowed(scope, Scope(task.project, task.domain), command, registered, tmp)
             inputs.chmod(0o644)
             own = (out, code, tmp, Path(attempt.raw_data))
             self._sandbox.own(scope, (*own, *tmp.rglob("*")))
@@ -238,6 +243,17 @@ class _Attempt:
                 self._backstop.start()
 
     def _wait(self, ended: Callable[[Outcome], None]) -> None:
+        try:
+            outcome = self._outcome()
+        except Exception:  # whatever it is: who is not told waits for ever
+            _log.exception("an attempt could not be followed to its end")
+            self._process.kill()
+            self._process.wait()
+            text = "the attempt could not be followed to its end"
+            outcome = Failed(ExecutionError("ENDED", text, ErrorKind.SYSTEM), retryable=True)
+        ended(outcome)
+
+    def _outcome(self) -> Outcome:
         exceeded = self._watch()
         self._process.wait()
         self._backstop.cancel()
@@ -250,7 +266,7 @@ class _Attempt:
             error = ExecutionError("ENDED", text, ErrorKind.SYSTEM)
             # Nobody here asked for it: then it is the machine, or the task itself, and tried again only so often.
             outcome = Lost(error) if self._ended else Failed(error, retryable=True)
-        ended(outcome)
+        return outcome
 
     def _watch(self) -> ExecutionError | None:
         """Return when it ends by itself or by `end`; or end it when it is above a limit, and return which."""
@@ -282,17 +298,10 @@ def _finish(handle: _Handle) -> Outcome | None:
     if code is not None and _CODE.fullmatch(code):
         out = handle.folder / "out"
         outcome = result.outcome(lambda name: _read(out / name), int(code), _tail(handle.folder / "stderr"))
-    for name in ("code", "tmp", "root"):
-        _remove(handle.folder / name)
+    # In a process of its own: a task can leave more names, and deeper folders, than this one could bear.
+    left = [handle.folder / name for name in ("code", "tmp", "root")]
+    subprocess.run(["/bin/rm", "-rf", "--", *left], stderr=subprocess.DEVNULL, check=False)  # noqa: S603 -- our own arguments
     return outcome
-
-
-def _remove(folder: Path) -> None:
-    """Remove what a task left, however deep its folders are."""
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-    except RecursionError:
-        subprocess.run(["/bin/rm", "-rf", "--", folder], check=False)  # noqa: S603 -- our own arguments
 
 
 def _sweep(mark: str) -> None:
@@ -308,9 +317,11 @@ def _sweep(mark: str) -> None:
 def _is_marked(pid: int, mark: str) -> bool:
     """Tell whether a process carries the mark. One that has ended and was not waited for has no environment."""
     try:
-        return psutil.Process(pid).environ().get(MARK) == mark
-    except (psutil.Error, OSError):
+        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 -- asked of every process of the machine
+            head = file.read(_HEAD)  # a process can make its own as long as it likes
+    except OSError:
         return False
+    return f"{MARK}={mark}".encode() in head.split(b"\0")
 
 
 def _is_folder(path: str) -> bool:

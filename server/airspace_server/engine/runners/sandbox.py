@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,15 +85,21 @@ class Sandbox:
             "processes": self.processes,
         }
 
-    def borrowed(self, scope: Scope, owner: Scope, words: Sequence[str], folder: Path) -> Sequence[str]:
+    def borrowed(
+        self, scope: Scope, owner: Scope, words: Sequence[str], registered: Container[str], folder: Path
+    ) -> Sequence[str]:
         """Copy what a command line names of the artifacts of its task's owner, and let it name the copies.
 
         That is the code of a task that another project exports: the scope that runs it sees no other file of its owner.
+        Only words that stand so in the registered task count: others are made of inputs, which are the borrower's.
         Raises NOT_FOUND.
         """
         if owner == scope:
             return words
-        return [self._copy(owner, word, folder / f"borrowed-{place}") for place, word in enumerate(words)]
+        return [
+            self._copy(owner, word, folder / f"borrowed-{place}") if word in registered else word
+            for place, word in enumerate(words)
+        ]
 
     def _copy(self, owner: Scope, word: str, folder: Path) -> str:
         try:
