@@ -18,7 +18,9 @@ ESCAPE = """
 import os, sys, time
 if os.fork():
     os._exit(0)
-open(sys.argv[1], "w").write(str(os.getpid()))
+with open(sys.argv[1] + ".new", "w") as file:
+    file.write(str(os.getpid()))
+os.rename(file.name, sys.argv[1])  # never there without its words
 time.sleep(600)
 """
 

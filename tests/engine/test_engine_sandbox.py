@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from engine_rows import SCOPE, literals, task
+from flyteidl.core import tasks_pb2
 
 from airspace_server.core.scope import ExecutionId, Scope
 from airspace_server.engine.callback import Callback
@@ -230,6 +231,32 @@ except BlockingIOError:
     *made, refused = run(code, Scope("bombs", "development"))  # a user that no test beside this one has
     assert refused == "refused"
     assert len(made) < 100
+
+
+def test_files_that_it_keeps_in_memory_count_as_memory(run):
+    code = """
+for name in ("/tmp/x", "/dev/shm/x"):
+    Path(name).write_bytes(b"x" * (50 << 20))
+wait_for("/never")
+"""
+    spec = run.spec(code)
+    spec.task.container.resources.limits.add(name=tasks_pb2.Resources.MEMORY, value="64Mi")
+    prepared = run.runner.prepare(spec)
+    reports = queue.SimpleQueue()
+    run.runner.release(prepared.handle, reports.put)
+    outcome = reports.get(timeout=30)
+    assert isinstance(outcome, Failed)
+    assert outcome.error.message == "the task used more than its 64Mi of memory"
+
+
+def test_a_borrowed_file_of_any_size_is_not_copied(run, artifacts, monkeypatch):
+    monkeypatch.setattr("airspace_server.engine.runners.sandbox.MAX_BORROWED", 4)
+    artifacts.write(LENDER, "uploads/code.tar.gz", [b"large"], 100)
+    spec = run.spec("found = {}")
+    spec.task.id.project = LENDER.project
+    spec.task.container.args[1:1] = [artifacts.native_url(LENDER, "uploads/code.tar.gz")]
+    with pytest.raises(RefusedError):
+        run("", task=spec.task)
 
 
 def test_an_attempt_that_cannot_be_shut_in_does_not_run_free(run, tmp_path):

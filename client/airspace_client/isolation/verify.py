@@ -27,7 +27,10 @@ from airspace_client.isolation.wire import Answer, Caller, Reflected
 OTHER: Final = "production"
 """The domain that accounts of one domain are not bound in."""
 _THREADS: Final = 8
+_BETWEEN_LOOKS: Final = 0.05
 _PAIRS: Final = 40
+_KNOWN_WITHIN: Final = 10.0
+"""Seconds after which every process must know the accounts: ten times what the server promises."""
 _UPLOAD: Final = "/flyteidl.service.DataProxyService/CreateUploadLocation"
 _TIMED: Final = (
     "/airspace.registry.v1.RegistryService/GetTask",
@@ -134,7 +137,24 @@ class Verification:
             made[account.name] = (account, self._log_in(undo, number, role.name, domain))
         nobody = Account("nobody", OWN, frozenset())
         made[nobody.name] = (nobody, self._log_in(undo, len(made), "", ""))
+        self._await_known(made[nobody.name][1])
         return made
+
+    def _await_known(self, token: str) -> None:
+        """Wait until every service knows the account that was made last, and with it those before.
+
+        Each process reads the policy again within a second of a change; until then a new account is nobody there. One
+        that does not in time goes on into the checks, which then say so.
+        """
+        caller, deadline = Caller(self._channel, token), time.monotonic() + _KNOWN_WITHIN
+        services = {path.rpartition("/")[0]: path for path in self._reflected.methods if self._needs(path)}
+        for path in services.values():
+            method, request = self._reflected.methods[path], self._reflected.request(path, self._own, OWN, "")
+            while caller.call(method, path, request).code == "UNAUTHENTICATED" and time.monotonic() < deadline:
+                time.sleep(_BETWEEN_LOOKS)
+
+    def _needs(self, path: str) -> bool:
+        return path in self._rules and bool(self._rules[path].needs)
 
     def _log_in(self, undo: ExitStack, number: int, role: str, domain: str) -> str:
         access = self._admin.access

@@ -42,6 +42,19 @@ ENDED_NODE: Final = frozenset(
 """The phases that a node never leaves."""
 
 
+class NodeKind(StrEnum):
+    """What a node runs."""
+
+    TASK = "TASK"
+    WORKFLOW = "WORKFLOW"
+    BRANCH = "BRANCH"
+    """One of its cases, or none."""
+
+
+FRAMED_NODE: Final = frozenset({NodeKind.WORKFLOW, NodeKind.BRANCH})
+"""The kinds of nodes that have others inside: they run nothing themselves, and end when those have ended."""
+
+
 class AttemptPhase(StrEnum):
     """Where one attempt of a task is in its life."""
 

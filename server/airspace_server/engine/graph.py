@@ -13,10 +13,12 @@ from flyteidl.core import literals_pb2
 from airspace_server.core.execution import (
     ENDED_EXECUTION,
     ENDED_NODE,
+    FRAMED_NODE,
     AttemptPhase,
     ErrorKind,
     ExecutionError,
     ExecutionPhase,
+    NodeKind,
     NodePhase,
 )
 from airspace_server.engine.bindings import UnresolvedError, resolve_all
@@ -30,8 +32,6 @@ SYSTEM_RETRIES: Final = 3
 LOST_RETRIES: Final = 10
 """How often a node is tried again after its worker was gone: one that takes its worker down must end."""
 
-_FRAMED: Final = frozenset({"WORKFLOW", "BRANCH"})
-"""The kinds of nodes that have others inside: they run nothing themselves, and end when those have ended."""
 _BAD_NODE: Final = frozenset({NodePhase.FAILED, NodePhase.TIMED_OUT})
 
 
@@ -168,7 +168,7 @@ def refuse(state: State, error: ExecutionError) -> Step:
 def waiting(state: State) -> Iterator[str]:
     """Name the nodes that want an attempt started, in the order in which they came up."""
     for node in state.nodes.values():
-        if node.entity.kind == "TASK" and node.phase not in ENDED_NODE and not node.running:
+        if node.entity.kind is NodeKind.TASK and node.phase not in ENDED_NODE and not node.running:
             yield node.id
 
 
@@ -221,7 +221,7 @@ class _Move:
 
     def start_attempt(self, node_id: str, handle: str, outputs_uri: str) -> None:
         node = self._nodes.get(node_id)
-        if node is None or node.entity.kind != "TASK" or node.phase in ENDED_NODE or node.running:
+        if node is None or node.entity.kind is not NodeKind.TASK or node.phase in ENDED_NODE or node.running:
             self._illegal(f"an attempt of {node_id} starts out of turn")
         attempt = Attempt(len(node.attempts), AttemptPhase.RUNNING, handle, outputs_uri)
         self._put(replace(node, phase=NodePhase.RUNNING, attempts=(*node.attempts, attempt)))
@@ -300,7 +300,7 @@ class _Move:
             return self._come_up(node, ending)
         if state.phase in ENDED_NODE:
             return False
-        if state.entity.kind in _FRAMED:
+        if state.entity.kind in FRAMED_NODE:
             return self._visit_frame(state)
         if ending and not state.running:
             self._put(replace(state, phase=NodePhase.ABORTED))
@@ -335,13 +335,13 @@ class _Move:
             no_branch = ExecutionError("NO_BRANCH", said, ErrorKind.USER)
             self._put(replace(new, phase=NodePhase.FAILED, inputs=inputs, error=no_branch))
             return True
-        phase = NodePhase.QUEUED if node.entity.kind == "TASK" else NodePhase.RUNNING
+        phase = NodePhase.QUEUED if node.entity.kind is NodeKind.TASK else NodePhase.RUNNING
         self._put(replace(new, phase=phase, inputs=inputs))
         return True
 
     def _undecided(self, node: Node, inputs: literals_pb2.LiteralMap) -> str | None:
         """Say why no node of a branch can be run."""
-        if node.entity.kind != "BRANCH":
+        if node.entity.kind is not NodeKind.BRANCH:
             return None
         frame = self._plan.frames[node.id]
         try:
@@ -415,7 +415,7 @@ class _Move:
 def _named(bad: NodeState) -> ExecutionError:
     """Say which node failed, once: the error of a node that has others inside names its node already."""
     error = bad.error or ExecutionError("UNKNOWN", "no reason was recorded", ErrorKind.SYSTEM)
-    if bad.entity.kind in _FRAMED:
+    if bad.entity.kind in FRAMED_NODE:
         return error
     return replace(error, message=f"node {bad.id} ({bad.entity.name}): {error.message}")
 

@@ -14,6 +14,8 @@ from typing import Final
 
 from flyteidl.core import compiler_pb2, condition_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
 
+from airspace_server.core.execution import NodeKind
+
 ROOT: Final = ""
 """The id of the frame of the execution's own workflow."""
 MAX_NODES: Final = 10_000
@@ -39,12 +41,12 @@ class NotRunnableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What a node runs: `kind` is TASK, WORKFLOW or BRANCH, `project` its own, in the domain of the execution.
+    """What a node runs; `project` is its own, in the domain of the execution.
 
     A branch is no entity of its own: it has the name that its author gave it, and neither project nor version.
     """
 
-    kind: str
+    kind: NodeKind
     project: str
     name: str
     version: str
@@ -154,10 +156,10 @@ class _Layout:
 
     def _inside(self, scope: str, spec: workflow_pb2.Node, node: Node, depth: int) -> None:
         """Lay out what is inside a node that stands in, or in a branch of, the frame `scope`."""
-        if node.entity.kind == "WORKFLOW":
+        if node.entity.kind is NodeKind.WORKFLOW:
             inner = self._workflows[_reference(spec.workflow_node.sub_workflow_ref)]
             self._frame(node.id, inner, depth + 1)
-        elif node.entity.kind == "BRANCH":
+        elif node.entity.kind is NodeKind.BRANCH:
             self._branch(scope, node.id, spec.branch_node.if_else, depth + 1)
 
     def _branch(self, scope: str, frame: str, block: workflow_pb2.IfElseBlock, depth: int) -> None:
@@ -213,13 +215,13 @@ class _Layout:
 
     def _entity(self, spec: workflow_pb2.Node) -> Entity:
         if spec.HasField("task_node"):
-            kind, reference = "TASK", _reference(spec.task_node.reference_id)
+            kind, reference = NodeKind.TASK, _reference(spec.task_node.reference_id)
             known = reference in self._tasks
         elif spec.HasField("workflow_node") and spec.workflow_node.HasField("sub_workflow_ref"):
-            kind, reference = "WORKFLOW", _reference(spec.workflow_node.sub_workflow_ref)
+            kind, reference = NodeKind.WORKFLOW, _reference(spec.workflow_node.sub_workflow_ref)
             known = reference in self._workflows
         elif spec.HasField("branch_node"):
-            return Entity("BRANCH", "", spec.metadata.name[:_MAX_NAME], "")
+            return Entity(NodeKind.BRANCH, "", spec.metadata.name[:_MAX_NAME], "")
         else:
             construct = spec.workflow_node.WhichOneof("reference") or spec.WhichOneof("target") or "empty node"
             raise NotRunnableError(f"node {spec.id} is a {construct}, which cannot be run yet")

@@ -18,6 +18,7 @@ from airspace_server.core.execution import (
     AttemptPhase,
     ExecutionError,
     ExecutionPhase,
+    NodeKind,
     NodePhase,
 )
 from airspace_server.core.scope import ExecutionId, Scope
@@ -307,15 +308,15 @@ class EngineStore:
         state = State(ExecutionPhase(row.phase), inputs, nodes, None, error_of(row))
         spec = execution_pb2.ExecutionSpec.FromString(row.spec)
         if row.task_name is not None:
-            task = Entity("TASK", lease.execution.scope.project, row.task_name, row.task_version)
+            task = Entity(NodeKind.TASK, lease.execution.scope.project, row.task_name, row.task_version)
             return Loaded(state, "", task, spec)
-        workflow = Entity("WORKFLOW", row.workflow_project, row.workflow_name, row.workflow_version)
+        workflow = Entity(NodeKind.WORKFLOW, row.workflow_project, row.workflow_name, row.workflow_version)
         return Loaded(state, row.launch_plan_name, workflow, spec)
 
     def closure(self, domain: str, runs: Entity) -> compiler_pb2.CompiledWorkflowClosure:
         """Read what an execution of a domain runs, which never changes. A foreign key of executions keeps it there."""
         with self._database.read(Scope(runs.project, domain)) as tx:
-            if runs.kind == "TASK":
+            if runs.kind is NodeKind.TASK:
                 task = tx.execute(_TASK, task=runs.name, version=runs.version).scalar_one()
                 return single_task_workflow(task_pb2.TaskClosure.FromString(task).compiled_task)
             workflow = tx.execute(_CLOSURE, workflow=runs.name, version=runs.version).scalar_one()
@@ -472,7 +473,7 @@ def _node(row: Row[Any], attempts: tuple[Attempt, ...]) -> NodeState:
         row.node_id,
         row.spec_node_id,
         row.parent_id,
-        Entity(row.entity_kind, row.entity_project, row.entity_name, row.entity_version),
+        Entity(NodeKind(row.entity_kind), row.entity_project, row.entity_name, row.entity_version),
         row.position,
         NodePhase(row.phase),
         _literals(row.inputs),

@@ -38,6 +38,7 @@ from airspace_server.execution.store import (
     Executions,
     from_row,
 )
+from airspace_server.flyte.filters import parse
 from airspace_server.flyte.identifiers import (
     entity_id,
     execution_id,
@@ -252,7 +253,7 @@ class ExecutionFlyte:
         """List executions; archived records only when a filter asks about the state."""
         scope = scope_of(request.id.project, request.id.domain, self._domains, "id.")
         statement = select(*LIGHT).where(scoped(EXECUTIONS))
-        if not re.search(r"\((?:execution\.)?state,", request.filters):
+        if not any(each.field == "state" and each.entity in ("", "execution") for each in parse(request.filters)):
             statement = statement.where(EXECUTIONS.c.state == "ACTIVE")
         with self._database.read(scope) as tx:
             rows, token = fetch(

@@ -16,10 +16,12 @@ from sqlalchemy import Row
 from airspace_server.access.messages import timestamp
 from airspace_server.core.execution import (
     ENDED_EXECUTION,
+    FRAMED_NODE,
     AttemptPhase,
     ErrorKind,
     ExecutionError,
     ExecutionPhase,
+    NodeKind,
     NodePhase,
 )
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
@@ -90,7 +92,7 @@ def node_message(execution: ExecutionId, row: Row[Any]) -> node_execution_pb2.No
     message.id.execution_id.CopyFrom(execution_identifier(execution))
     message.metadata.spec_node_id = row.spec_node_id
     # Only sub-workflows' nodes and branches have children to list; true on any other makes flytekit's wait fail.
-    message.metadata.is_parent_node = row.entity_kind in ("WORKFLOW", "BRANCH")
+    message.metadata.is_parent_node = NodeKind(row.entity_kind) in FRAMED_NODE
     closure = message.closure
     closure.phase = _NODE_PHASES[NodePhase(row.phase)]
     closure.created_at.CopyFrom(timestamp(row.created_at))

@@ -125,6 +125,25 @@ class Prepared:
     needs: frozenset[Reference] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What a launch is of: the launch plan or task, what it takes and brings, and the columns that say so.
+
+    `workflow` is the one whose attributes count, "" for a task alone; `active` and `needs` are as in Prepared.
+    """
+
+    launched: identifier_pb2.Identifier
+    expected: interface_pb2.ParameterMap
+    fixed: literals_pb2.LiteralMap
+    labels: Mapping[str, str]
+    envs: common_pb2.Envs
+    named: tuple[NamedIdentity, ...]
+    columns: Mapping[str, str]
+    workflow: str = ""
+    active: str = ""
+    needs: frozenset[Reference] = frozenset()
+
+
 class Launcher:
     """Launches executions. Authorization has happened before any of this is called."""
 
@@ -141,8 +160,8 @@ class Launcher:
         """
         with self._database.read(launch.scope) as tx:
             if isinstance(launch.target, TaskRef):
-                return self._prepare_task(tx, launch, launch.target)
-            return self._prepare_plan(tx, launch, launch.target)
+                return self._prepared(tx, launch, self._of_task(tx, launch, launch.target))
+            return self._prepared(tx, launch, self._of_plan(tx, launch, launch.target))
 
     def store(self, tx: Transaction, prepared: Prepared) -> None:
         """Store a prepared launch.
@@ -204,27 +223,20 @@ class Launcher:
             self.store(tx, prepared)
         return prepared.id
 
-    def _prepare_plan(self, tx: Transaction, launch: Launch, target: LaunchPlanRef) -> Prepared:
+    def _of_plan(self, tx: Transaction, launch: Launch, target: LaunchPlanRef) -> _Resolved:
         if target.version:
             id_ = EntityId(launch.scope, target.name, target.version)
         else:
             id_ = self._catalog.active_version(tx, launch.scope, target.name)
         plan = self._catalog.plan(tx, id_)
         _require_runnable(plan.unrunnable)
-        given = _given(launch.inputs, plan.closure.expected_inputs, plan.spec.fixed_inputs)
-        inputs = merge_inputs(plan.closure.expected_inputs, plan.spec.fixed_inputs, given)
-        config = _config(tx, launch.scope, plan.workflow.name)
-        labels = {**config.labels.values, **plan.spec.labels.values, **launch.labels}
-        return self._prepared(
-            tx,
-            launch,
+        return _Resolved(
             identifier(id_, identifier_pb2.LAUNCH_PLAN),
-            given,
-            inputs,
-            labels,
+            plan.closure.expected_inputs,
+            plan.spec.fixed_inputs,
+            plan.spec.labels.values,
             plan.spec.envs,
-            config,
-            self._run_as(tx, launch, plan.named, config),
+            plan.named,
             {
                 "launch_plan_name": id_.name,
                 "launch_plan_version": id_.version,
@@ -232,28 +244,22 @@ class Launcher:
                 "workflow_name": plan.workflow.name,
                 "workflow_version": plan.workflow.version,
             },
+            workflow=plan.workflow.name,
             active="" if target.version else id_.name,
             needs=plan.needs,
         )
 
-    def _prepare_task(self, tx: Transaction, launch: Launch, target: TaskRef) -> Prepared:
+    def _of_task(self, tx: Transaction, launch: Launch, target: TaskRef) -> _Resolved:
         id_ = EntityId(launch.scope, target.name, target.version)
         task = self._catalog.task(tx, id_)
         _require_runnable(first_unrunnable(single_task_workflow(task)))
-        expected, fixed = task_inputs(task), literals_pb2.LiteralMap()
-        given = _given(launch.inputs, expected, fixed)
-        inputs = merge_inputs(expected, fixed, given)
-        config = _config(tx, launch.scope, "")
-        return self._prepared(
-            tx,
-            launch,
+        return _Resolved(
             identifier(id_, identifier_pb2.TASK),
-            given,
-            inputs,
-            {**config.labels.values, **launch.labels},
+            task_inputs(task),
+            literals_pb2.LiteralMap(),
+            {},
             common_pb2.Envs(),
-            config,
-            self._run_as(tx, launch, tuple(named_by_task(task.template, f"task {id_.name}")), config),
+            tuple(named_by_task(task.template, f"task {id_.name}")),
             {"task_name": id_.name, "task_version": id_.version},
         )
 
@@ -302,26 +308,17 @@ class Launcher:
             )
         return nesting
 
-    def _prepared(
-        self,
-        tx: Transaction,
-        launch: Launch,
-        launched: identifier_pb2.Identifier,
-        given: literals_pb2.LiteralMap,
-        inputs: literals_pb2.LiteralMap,
-        labels: Mapping[str, str],
-        envs: common_pb2.Envs,
-        config: matchable_resource_pb2.WorkflowExecutionConfig,
-        run_as: security_pb2.Identity,
-        what: Mapping[str, str],
-        active: str = "",
-        needs: frozenset[Reference] = frozenset(),
-    ) -> Prepared:
+    def _prepared(self, tx: Transaction, launch: Launch, resolved: _Resolved) -> Prepared:
+        given = _given(launch.inputs, resolved.expected, resolved.fixed)
+        inputs = merge_inputs(resolved.expected, resolved.fixed, given)
+        config = _config(tx, launch.scope, resolved.workflow)
+        identity = self._run_as(tx, launch, resolved.named, config)
+        labels = {**config.labels.values, **resolved.labels, **launch.labels}
         problem = names.labels(labels)
         if problem:
             raise invalid_field("labels", problem)
         require_own_labels(labels, "labels")
-        message = _spec(launch, launched, labels, envs, run_as, self._nesting(tx, launch))
+        message = _spec(launch, resolved.launched, labels, resolved.envs, identity, self._nesting(tx, launch))
         configured(message, config)
         spec = message.SerializeToString()
         if len(spec) > MAX_SPEC:
@@ -347,11 +344,11 @@ class Launcher:
             "sequence": 1,
             "lease_epoch": 0,
             "lease_expires_at": 0,
-            **what,
+            **resolved.columns,
         }
         recovers = launch.source if launch.mode == execution_pb2.ExecutionMetadata.RECOVERED else ""
         id_ = ExecutionId(launch.scope, launch.name or generated_name())
-        return Prepared(id_, bool(launch.name), row, recovers, active, needs)
+        return Prepared(id_, bool(launch.name), row, recovers, resolved.active, resolved.needs)
 
 
 def generated_name() -> str:

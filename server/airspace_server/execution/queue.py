@@ -107,7 +107,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class QuotaUsage:
     """How much of a limit is used."""
 
     quota: Quota
@@ -144,7 +144,7 @@ def waiting(tx: Transaction, execution: ExecutionId) -> Waiting | None:
     return Waiting(execution.scope, ahead + 1, running, limits[Quota.EXECUTIONS_RUNNING].value)
 
 
-def usage(tx: Transaction, scope: Scope, now: int) -> tuple[Usage, ...]:
+def usage(tx: Transaction, scope: Scope, now: int) -> tuple[QuotaUsage, ...]:
     """Tell how much of each limit is used in a scope. `now` is in microseconds."""
     limits = quotas(tx, ScopePattern(scope.project, scope.domain))
     used = {
@@ -152,7 +152,7 @@ def usage(tx: Transaction, scope: Scope, now: int) -> tuple[Usage, ...]:
         Quota.EXECUTIONS_QUEUED: tx.execute(_WAITING),
         Quota.LAUNCHES_PER_MINUTE: tx.execute(_LAUNCHED, since=now - MINUTE_US),
     }
-    return tuple(Usage(quota, limits[quota], used[quota].scalar_one()) for quota in Quota)
+    return tuple(QuotaUsage(quota, limits[quota], used[quota].scalar_one()) for quota in Quota)
 
 
 def _exceeded(quota: Quota, scope: Scope, limit: int, problem: str, retry_after_us: int) -> ApiError:

@@ -112,7 +112,7 @@ class LocalRunner:
             raise RefusedError(Failed(shown, retryable=True)) from error
         except ApiError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise refused("an artifact that its command names is not there") from error
+            raise refused("an artifact that its command names is not there, or too large") from error
         except RefusedError:
             shutil.rmtree(folder, ignore_errors=True)
             raise

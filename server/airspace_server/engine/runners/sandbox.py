@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from airspace_server.artifacts.local import LocalArtifactStore
+from airspace_server.artifacts.store import too_large
 from airspace_server.core.errors import ApiError
 from airspace_server.core.scope import Scope
 from airspace_server.engine.runners import launcher
@@ -33,6 +34,8 @@ _SYSTEM: Final = (
     *("/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/fonts"),
 )
 """What is everybody's. Not all of /etc: much of it may be for the server's user alone."""
+MAX_BORROWED: Final = 1024 * 1024 * 1024
+"""Largest artifact that comes along from another project, in bytes: what an upload may have."""
 _FIRST_USER: Final = 1 << 30
 """Above the users that systems give out, and below half of what fits: some programs take user ids for signed."""
 _PYTHONS_OWN: Final = "import sys; print(*sys.path, sys.prefix, sys.base_prefix, sep='\\n')"
@@ -92,7 +95,7 @@ class Sandbox:
 
         That is the code of a task that another project exports: the scope that runs it sees no other file of its owner.
         Only words that stand so in the registered task count: others are made of inputs, which are the borrower's.
-        Raises NOT_FOUND.
+        Raises NOT_FOUND and TOO_LARGE.
         """
         if owner == scope:
             return words
@@ -111,6 +114,9 @@ class Sandbox:
         folder.mkdir()
         copy = folder / Path(word).name
         with self.artifacts.open(owner, path) as source, copy.open("xb") as target:
+            # A file of the lender's tasks can be of any size, and sparse.
+            if os.fstat(source.fileno()).st_size > MAX_BORROWED:
+                raise too_large(MAX_BORROWED)
             shutil.copyfileobj(source, target)
         return str(copy)
 
