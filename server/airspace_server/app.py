@@ -23,21 +23,17 @@ from airspace.settings.v1 import settings_service_pb2
 from airspace_server import certificates
 from airspace_server.access import http as token_http
 from airspace_server.access import keys
-from airspace_server.access.authenticate import (
-    Authenticator,
-    BuiltInIssuer,
-    Certificate,
-    OidcIssuer,
-    TrustedIssuer,
-)
+from airspace_server.access.authenticate import Authenticator, Certificate
 from airspace_server.access.executions import ExecutionIssuer
 from airspace_server.access.flyte import AuthMetadataFlyte, IdentityFlyte, Login
 from airspace_server.access.flyte_rules import flyte_rules
 from airspace_server.access.issuer import Issuer
+from airspace_server.access.oidc import OidcIssuer
 from airspace_server.access.peers import Peers
 from airspace_server.access.policy import PolicyStore
 from airspace_server.access.rules import native_rules
 from airspace_server.access.service import AccessService
+from airspace_server.access.trusted import BuiltInIssuer, TrustedIssuer
 from airspace_server.access.usage import Usage
 from airspace_server.admin.flyte import AdminFlyte
 from airspace_server.admin.flyte_attributes import AttributesFlyte

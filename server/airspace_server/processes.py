@@ -28,7 +28,6 @@ from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.audit.ledger import Ledger
 from airspace_server.certificates import Identity, Watched
 from airspace_server.core import clock
-from airspace_server.core.loopback import is_loopback
 from airspace_server.engine.callback import Callback
 from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.runners.sandbox import Sandbox
@@ -70,13 +69,8 @@ def serve(settings: Settings) -> None:
 
 def serve_admin(settings: Settings) -> None:
     """Run the admin server alone; it forwards what belongs to the execution server."""
-    _require_apart(settings)
-    target = settings.execution_target or settings.address(settings.execution_port)
-    if settings.tls_certificate and settings.tls_roots is None:
-        raise SettingsError("the admin process needs tls_roots to call the execution listener over TLS")
-    if settings.tls_roots is None and not is_loopback(target.rpartition(":")[0]):
-        raise SettingsError(f"calling {target} needs TLS, and so tls_roots: callers' tokens go there")
-    execution = Route(target, _roots(settings), _forwarding_identity(settings))
+    settings.require_forwarding()
+    execution = Route(settings.forwarded_to, _roots(settings), _forwarding_identity(settings))
     with _stopping() as stop, _alone(settings), _http_socket(settings) as http_socket, execution:
         parts = _prepared(settings, _port(http_socket), migrates=True)
         methods = parts.methods()
@@ -92,7 +86,7 @@ def serve_admin(settings: Settings) -> None:
 
 def serve_execution(settings: Settings) -> None:
     """Run the execution server alone."""
-    _require_apart(settings)
+    settings.require_apart()
     with _stopping() as stop:
         parts = _prepared(settings, settings.http_port, migrates=False)
         methods = [method for method in parts.methods() if executes(method)]
@@ -105,7 +99,7 @@ def serve_execution(settings: Settings) -> None:
 
 def work(settings: Settings, *, child: bool) -> None:
     """Run a worker; as a child it also stops when its parent is gone, which the end of stdin tells."""
-    _require_apart(settings)
+    settings.require_apart()
     with _stopping() as stop:
         if child:
             threading.Thread(target=_stop_at_end_of, args=(sys.stdin, stop), name="parent", daemon=True).start()
@@ -156,14 +150,6 @@ def _callback(settings: Settings) -> Callback:
 # --- what they share
 
 
-def _require_apart(settings: Settings) -> None:
-    if not settings.http_port or not settings.grpc_port:
-        raise SettingsError(
-            "separate processes need a fixed http_port, which is part of every token's issuer, and a fixed grpc_port, "
-            "where tasks call back"
-        )
-
-
 def _admin_listeners(parts: Parts, served: Handlers) -> list[Listener]:
     """Make the listener that everybody uses, and where it is set one more, for clients with certificates.
 
@@ -188,11 +174,6 @@ def _forwarding_identity(settings: Settings) -> Watched[Identity] | None:
     """
     certificate, key = settings.tls_client_certificate, settings.tls_client_key
     if certificate is None or key is None:
-        if settings.tls_client_roots is not None:
-            raise SettingsError(
-                "the admin process needs tls_client_certificate and tls_client_key: the execution listener asks for "
-                "certificates (tls_client_roots)"
-            )
         return None
 
     def read() -> Identity:

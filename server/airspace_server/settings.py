@@ -194,6 +194,35 @@ class Settings(BaseSettings):
             raise SettingsError("production needs an issuer: oidc_issuer, or built_in_issuer=true")
         return self
 
+    def require_apart(self) -> None:
+        """Refuse what a process of its own cannot have: the others must know its ports beforehand.
+
+        Raises SettingsError.
+        """
+        if not self.http_port or not self.grpc_port:
+            raise SettingsError(
+                "separate processes need a fixed http_port, which is part of every token's issuer, and a fixed "
+                "grpc_port, where tasks call back"
+            )
+
+    def require_forwarding(self) -> None:
+        """Refuse what an admin process cannot have that forwards to an execution listener. Raises SettingsError."""
+        self.require_apart()
+        if self.tls_certificate and self.tls_roots is None:
+            raise SettingsError("the admin process needs tls_roots to call the execution listener over TLS")
+        if self.tls_roots is None and not is_loopback(self.forwarded_to.rpartition(":")[0]):
+            raise SettingsError(f"calling {self.forwarded_to} needs TLS, and so tls_roots: callers' tokens go there")
+        if self.tls_client_roots is not None and self.tls_client_certificate is None:
+            raise SettingsError(
+                "the admin process needs tls_client_certificate and tls_client_key: the execution listener asks for "
+                "certificates (tls_client_roots)"
+            )
+
+    @property
+    def forwarded_to(self) -> str:
+        """Where the admin process finds the execution listener."""
+        return self.execution_target or self.address(self.execution_port)
+
     @property
     def loopback(self) -> bool:
         """Whether the listeners can be reached from this machine only."""

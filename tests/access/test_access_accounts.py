@@ -13,7 +13,7 @@ from airspace_server.access.accounts import (
     list_accounts,
     rotate_secret,
 )
-from airspace_server.access.authenticate import Authenticator, BuiltInIssuer
+from airspace_server.access.authenticate import Authenticator
 from airspace_server.access.decide import Need, Visible, holds
 from airspace_server.access.explain import explain
 from airspace_server.access.identity import Principal
@@ -29,6 +29,7 @@ from airspace_server.access.store import (
     delete_binding,
     insert_binding,
 )
+from airspace_server.access.trusted import BuiltInIssuer
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.permissions import Permission
 from airspace_server.core.scope import Scope, ScopePattern

@@ -17,20 +17,14 @@ from joserfc.jwk import ECKey, Key, OctKey, RSAKey
 from sqlalchemy import delete, update
 
 from airspace_server.access import authenticate as module
-from airspace_server.access.authenticate import (
-    CACHED_SECONDS,
-    KEEP_SECONDS,
-    MAX_TOKEN,
-    REFRESH_SECONDS,
-    RETRY_SECONDS,
-    Authenticator,
-    BuiltInIssuer,
-    OidcIssuer,
-)
+from airspace_server.access import oidc as oidc_module
+from airspace_server.access.authenticate import CACHED_SECONDS, MAX_TOKEN, Authenticator
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import Issuer
 from airspace_server.access.keys import signing_key
+from airspace_server.access.oidc import KEEP_SECONDS, REFRESH_SECONDS, RETRY_SECONDS, OidcIssuer
 from airspace_server.access.store import change as count_revision
+from airspace_server.access.trusted import BuiltInIssuer
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.storage.tables import ServiceAccountRow, table
 
@@ -605,14 +599,14 @@ def test_while_one_thread_fetches_keys_the_others_do_not_wait(setup, oidc: Oidc,
     issuer = OidcIssuer(oidc.url, AUDIENCE, clock=clock.seconds)
     authenticator = Authenticator([issuer], setup.policy, lambda _: None, clock)
     asked, answer = threading.Event(), threading.Event()
-    fetch = module._fetch_keys
+    fetch = oidc_module._fetch_keys
 
     def slow(url: str) -> Any:
         asked.set()
         assert answer.wait(10)
         return fetch(url)
 
-    monkeypatch.setattr(module, "_fetch_keys", slow)
+    monkeypatch.setattr(oidc_module, "_fetch_keys", slow)
     found: list[Principal] = []
     first = threading.Thread(target=lambda: found.append(authenticator.authenticate("Bearer " + oidc.sign(clock))))
     first.start()

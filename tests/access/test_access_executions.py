@@ -9,13 +9,14 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from airspace_server.access.authenticate import Authenticator, BuiltInIssuer
+from airspace_server.access.authenticate import Authenticator
 from airspace_server.access.executions import LIFETIME, TOKEN_TYPE, ExecutionIssuer
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import KIND_CLAIM, SERVICE_ACCOUNT, Issuer
 from airspace_server.access.issuer import TOKEN_TYPE as ACCOUNTS_TYPE
 from airspace_server.access.keys import signing_key
 from airspace_server.access.store import change as count_revision
+from airspace_server.access.trusted import BuiltInIssuer
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.scope import ExecutionId, Scope
 from airspace_server.storage.tables import ServiceAccountRow, table

@@ -9,11 +9,12 @@ from cryptography import x509
 from deployment_tls import Authority
 
 from airspace_server.access.accounts import disable, rotate_secret
-from airspace_server.access.authenticate import Authenticator, BuiltInIssuer
+from airspace_server.access.authenticate import Authenticator
 from airspace_server.access.identity import Principal
 from airspace_server.access.issuer import Issuer
 from airspace_server.access.keys import signing_key
 from airspace_server.access.peers import Peers
+from airspace_server.access.trusted import BuiltInIssuer
 from airspace_server.core.errors import ApiError, Reason
 
 CI = "spiffe://example.org/ci"

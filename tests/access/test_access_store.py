@@ -462,13 +462,12 @@ cells = st.tuples(st.sampled_from(("*", "ads", "maps", "search")), st.sampled_fr
 
 def listed(setup, visible: Visible, member: str = "", size: int = 4) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
-    position = None
     with setup.database.read() as tx:
-        while page := list_bindings(tx, visible, member, position, size):
+        page, end = list_bindings(tx, visible, member, None, size)
+        found += [binding.key for binding in page]
+        while end is not None:
+            page, end = list_bindings(tx, visible, member, end, size)
             found += [binding.key for binding in page]
-            position = page[-1].key
-            if len(page) < size:
-                break
     return found
 
 

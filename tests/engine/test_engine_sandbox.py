@@ -1,5 +1,6 @@
 """What the code of a task sees of the machine when it is shut in: what is its own, and what everybody has."""
 
+import ctypes
 import json
 import os
 import queue
@@ -152,6 +153,17 @@ def test_a_task_sees_no_process_but_its_own_and_has_no_power_over_others(run):
         assert other.poll() is None
     finally:
         other.communicate(b"\n")
+
+
+KEYS = {"x86_64": (248, 249), "aarch64": (217, 218)}[os.uname().machine]
+SESSION = -3
+ASK = f"ctypes.CDLL(None).syscall({KEYS[1]}, b'user', b'airspace-secret', None, 0)"
+
+
+def test_a_task_does_not_have_the_keys_of_who_started_the_server(run):
+    made = ctypes.CDLL(None).syscall(KEYS[0], b"user", b"airspace-secret", b"secret", 6, SESSION)
+    assert (eval(ASK) > 0) == (made > 0)  # neither in a container that is kept from keys
+    assert run(f"import ctypes; found = {ASK}") == -1
 
 
 def test_where_the_server_is_root_each_scope_has_a_user_of_its_own_and_otherwise_all_are_the_servers(run):

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, select
 
-from airspace_server.access.identity import Principal
-from airspace_server.access.issuer import SERVICE_ACCOUNT, secret_hash
+from airspace_server.access.identity import Principal, service_account
+from airspace_server.access.issuer import secret_hash
 from airspace_server.access.store import change, require_another_admin, require_own_bindings
 from airspace_server.core.errors import ApiError, Reason, not_found
 from airspace_server.storage.database import Transaction
@@ -40,12 +40,7 @@ class ServiceAccount:
     @property
     def member(self) -> str:
         """How bindings name it."""
-        return member_of(self.name)
-
-
-def member_of(account: str) -> str:
-    """Return how bindings name an account."""
-    return f"{SERVICE_ACCOUNT}:{account}"
+        return service_account(self.name)
 
 
 def create_service_account(tx: Transaction, name: str, creator: str, at: int) -> tuple[str, int]:
@@ -78,7 +73,7 @@ def rotate_secret(tx: Transaction, caller: Principal, name: str) -> tuple[str, i
     """
     revision = change(tx)
     row = _one(tx, name)
-    require_own_bindings(tx, caller, member_of(name))
+    require_own_bindings(tx, caller, service_account(name))
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     generation = row.generation + 1
     tx.execute(_RENEW, account_name=name, new_hash=secret_hash(secret), new_generation=generation)
@@ -93,7 +88,7 @@ def disable(tx: Transaction, name: str) -> tuple[ServiceAccount, int]:
     """
     revision = change(tx)
     row = _one(tx, name)
-    require_another_admin(tx, member_of(name))
+    require_another_admin(tx, service_account(name))
     return _set_disabled(tx, row, disabled=True), revision
 
 
@@ -104,7 +99,7 @@ def enable(tx: Transaction, caller: Principal, name: str) -> tuple[ServiceAccoun
     """
     revision = change(tx)
     row = _one(tx, name)
-    require_own_bindings(tx, caller, member_of(name))
+    require_own_bindings(tx, caller, service_account(name))
     return _set_disabled(tx, row, disabled=False), revision
 
 

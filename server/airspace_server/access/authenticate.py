@@ -10,28 +10,23 @@ import hashlib
 import json
 import re
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
+from typing import Any, Final
 
-import httpx
 from joserfc import jws
-from joserfc.errors import ExpiredTokenError, JoseError
-from joserfc.jwk import ECKey, JWKRegistry, Key, RSAKey
+from joserfc.errors import ExpiredTokenError
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
-from airspace_server.access.identity import Principal
-from airspace_server.access.issuer import GENERATION_CLAIM, KIND_CLAIM, SERVICE_ACCOUNT, TOKEN_TYPE
-from airspace_server.access.keys import ALGORITHM
-from airspace_server.access.peers import NOBODY, Peers
+from airspace_server.access.identity import Principal, service_account
+from airspace_server.access.issuer import GENERATION_CLAIM
+from airspace_server.access.oidc import SKEW_SECONDS
+from airspace_server.access.peers import NO_PEERS, Peers
 from airspace_server.access.policy import PolicyStore
-from airspace_server.core import names
+from airspace_server.access.trusted import MALFORMED, TrustedIssuer
 from airspace_server.core.clock import MICROSECONDS, Clock
 from airspace_server.core.errors import ApiError, Reason, token_invalid, token_missing
-from airspace_server.core.loopback import is_loopback
 from airspace_server.core.scope import ExecutionId
 
 MAX_TOKEN: Final = 16 * 1024
@@ -40,27 +35,8 @@ CACHED_TOKENS: Final = 10_000
 """Most verified tokens that are remembered."""
 CACHED_SECONDS: Final = 300
 """How long a verified token is trusted without looking at its signature again: keys can be withdrawn."""
-SKEW_SECONDS: Final = 30
-"""How far the clocks of an issuer and this server may be apart."""
-REFRESH_SECONDS: Final = 600
-"""How old an issuer's keys grow before they are fetched again."""
-RETRY_SECONDS: Final = 10
-"""Shortest time between two attempts to fetch an issuer's keys."""
-KEEP_SECONDS: Final = 3600
-"""How long keys serve whose issuer cannot be reached."""
-
-_EXTERNAL_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
-_EXTERNAL_TYPES: Final = ("", "jwt", "at+jwt")
-_MIN_RSA_BITS: Final = 2048
-_MAX_DOCUMENT: Final = 1 << 20
-_FETCH_TIMEOUT: Final = httpx.Timeout(3.0)
-_MAX_FETCH_SECONDS: Final = 10.0
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_MAX_DISPLAY: Final = 255
-# All that the library and Python's own parsers raise over bytes that are not what they should be.
-_MALFORMED: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
-Claims = Mapping[str, Any]
 Certificate = Callable[[], bytes | None]
 """Returns the certificate (PEM) that the listener has verified of a call's connection, None where it asked for none."""
 
@@ -76,186 +52,6 @@ class Identity:
     account: str | None
     generation: int
     expires_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """URLs of an issuer (OpenID Connect Discovery 1.0, RFC 8414, RFC 8628); "" for what it does not have."""
-
-    token: str = ""
-    authorization: str = ""
-    device_authorization: str = ""
-    jwks: str = ""
-
-
-class TrustedIssuer(Protocol):
-    """An issuer whose tokens are accepted, and how they are to be read."""
-
-    @property
-    def issuer_url(self) -> str:
-        """What its tokens carry as `iss`, to the letter."""
-
-    @property
-    def audience(self) -> str:
-        """What its tokens for this server carry as `aud`, to the letter, and alone."""
-
-    @property
-    def algorithms(self) -> Sequence[str]:
-        """What it may sign with; never "none", never a shared secret."""
-
-    @property
-    def types(self) -> Sequence[str]:
-        """What the `typ` header may be, in lower case; "" when it may be missing."""
-
-    @property
-    def expiry_leeway(self) -> int:
-        """For how many seconds an expired token is still accepted."""
-
-    def key(self, kid: str | None) -> Key:
-        """Return the public key of that id. Raises TOKEN_INVALID, or UNAVAILABLE when nobody can tell."""
-
-    def identity(self, claims: Claims) -> tuple[Principal, str | None]:
-        """Say who the verified claims are about, and the service account's name. Raises TOKEN_INVALID."""
-
-
-class BuiltInIssuer:
-    """The issuer in issuer.py, whose key is at hand. Only its tokens can be about service accounts.
-
-    Raises ValueError for an empty URL or audience.
-    """
-
-    algorithms: Sequence[str] = (ALGORITHM,)
-    types: Sequence[str] = (TOKEN_TYPE,)
-    expiry_leeway: int = 0
-
-    def __init__(self, key: ECKey, issuer_url: str, audience: str) -> None:
-        _require_names(issuer_url, audience)
-        self.issuer_url = issuer_url
-        self.audience = audience
-        self._key = ECKey.import_key(key.as_dict(private=False))
-
-    def key(self, kid: str | None) -> Key:
-        """Return the key if it is the one that `kid` names."""
-        if kid != self._key.kid:
-            raise token_invalid()
-        return self._key
-
-    def identity(self, claims: Claims) -> tuple[Principal, str | None]:
-        """Say which service account the claims are about."""
-        account = claims["sub"]
-        if claims.get(KIND_CLAIM) != SERVICE_ACCOUNT or names.account(account):
-            raise token_invalid()
-        return Principal(f"{SERVICE_ACCOUNT}:{account}"), account
-
-
-class OidcIssuer:
-    """An OpenID Connect issuer of the operator's, whose keys are found by discovery. Safe to share between threads.
-
-    `member_claim` names the user, `groups_claim` the groups (a list or one string). An e-mail address names a user
-    only if the issuer says that it verified it. `clock` counts seconds and never goes back.
-
-    One thread at a time fetches keys, at most every `RETRY_SECONDS`, and the others do not wait for it: tokens with
-    made-up key ids must not be able to hold the server's threads. Raises ValueError for an empty URL, audience or claim
-    and for a URL that is not https (or http on this machine).
-    """
-
-    algorithms: Sequence[str] = _EXTERNAL_ALGORITHMS
-    types: Sequence[str] = _EXTERNAL_TYPES
-    expiry_leeway: int = SKEW_SECONDS
-
-    def __init__(
-        self,
-        issuer_url: str,
-        audience: str,
-        groups_claim: str = "groups",
-        member_claim: str = "sub",
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        _require_names(issuer_url, audience)
-        if not groups_claim or not member_claim:
-            raise ValueError("an issuer needs the names of the claims for members and groups")
-        if not _safe_url(issuer_url):
-            raise ValueError("an issuer's URL must begin with https://, or with http:// on this machine")
-        self.issuer_url = issuer_url
-        self.audience = audience
-        self._groups_claim = groups_claim
-        self._member_claim = member_claim
-        self._clock = clock
-        self._fetching = threading.Lock()
-        self._attempted_at: float | None = None
-        self._keys: _Keys | None = None
-
-    def key(self, kid: str | None) -> Key:
-        """Return the public key of that id, or the only key for a token that names none."""
-        keys = self._keys
-        if keys is None or self._clock() - keys.fetched_at >= REFRESH_SECONDS or keys.find(kid) is None:
-            tried = self._fetch()
-            keys = self._keys
-            if keys is None or (not tried and keys.find(kid) is None):
-                raise _unavailable()
-        if self._clock() - keys.fetched_at > KEEP_SECONDS:
-            raise _unavailable()
-        key = keys.find(kid)
-        if key is None:
-            raise token_invalid()
-        return key
-
-    def identity(self, claims: Claims) -> tuple[Principal, str | None]:
-        """Say which user the claims are about. Whatever they say, it is a user and never a service account."""
-        subject = claims.get(self._member_claim)
-        if self._member_claim == "email" and claims.get("email_verified") is not True:
-            raise token_invalid()
-        member = f"user:{subject}"
-        if not isinstance(subject, str) or names.member(member):
-            raise token_invalid()
-        named = claims.get(self._groups_claim)
-        groups = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-        members = (f"group:{group}" for group in groups if isinstance(group, str))
-        return (
-            Principal(
-                member,
-                frozenset(group for group in members if names.member(group) is None),
-                _display(claims.get("name")),
-                _display(claims.get("email")),
-            ),
-            None,
-        )
-
-    def endpoints(self) -> Endpoints:
-        """Return where clients log in, as the issuer's discovery document says. Raises UNAVAILABLE."""
-        if self._keys is None:
-            self._fetch()
-        if self._keys is None:
-            raise _unavailable()
-        return self._keys.endpoints
-
-    def _fetch(self) -> bool:
-        """Fetch the keys unless it is too early; tell whether what is known is as new as it can be now."""
-        if not self._fetching.acquire(blocking=False):
-            return False
-        try:
-            now = self._clock()
-            if self._attempted_at is not None and now - self._attempted_at < RETRY_SECONDS:
-                return True
-            self._attempted_at = now
-            fetched = _fetch_keys(self.issuer_url)
-            if fetched is not None:
-                self._keys = _Keys(*fetched, now)
-        finally:
-            self._fetching.release()
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    by_kid: Mapping[str, Key]
-    endpoints: Endpoints
-    fetched_at: float
-
-    def find(self, kid: str | None) -> Key | None:
-        if kid is None:
-            return next(iter(self.by_kid.values())) if len(self.by_kid) == 1 else None
-        return self.by_kid.get(kid)
 
 
 def _no_certificate() -> None:
@@ -276,7 +72,7 @@ class Authenticator:
         policy: PolicyStore,
         launcher_of: Callable[[ExecutionId], Principal | None],
         clock: Clock,
-        peers: Peers = NOBODY,
+        peers: Peers = NO_PEERS,
     ) -> None:
         self._issuers = {issuer.issuer_url: issuer for issuer in issuers}
         if not issuers or len(self._issuers) != len(issuers):
@@ -298,7 +94,7 @@ class Authenticator:
         """
         if authorization_header is None:
             account, _ = self.certified(certificate)
-            return Principal(f"{SERVICE_ACCOUNT}:{account}")
+            return Principal(service_account(account))
         if not authorization_header:
             raise token_missing()
         scheme, _, token = authorization_header.partition(" ")
@@ -368,7 +164,7 @@ class Authenticator:
             principal, account = issuer.identity(claims)
             generation = claims.get(GENERATION_CLAIM, 0) if account is not None else 0
             return Identity(principal, account, generation, claims["exp"] + issuer.expiry_leeway)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             if isinstance(error, ExpiredTokenError):
                 raise _expired() from None
             raise token_invalid() from None
@@ -410,75 +206,9 @@ class _VerifiedTokens:
                 self._entries.popitem(last=False)
 
 
-def _fetch_keys(issuer_url: str) -> tuple[dict[str, Key], Endpoints] | None:
-    """Return the issuer's keys for signatures by their ids, and what else it says of itself.
-
-    None when it cannot be reached or is another one.
-    """
-    try:
-        with httpx.Client(timeout=_FETCH_TIMEOUT) as client:
-            about = _fetch_json(client, issuer_url.rstrip("/") + "/.well-known/openid-configuration")
-            if about["issuer"] != issuer_url or not _safe_url(about["jwks_uri"]):
-                return None
-            entries = _fetch_json(client, about["jwks_uri"])["keys"]
-        keys = [key for entry in entries if (key := _public_key(entry)) is not None]
-    except (httpx.HTTPError, httpx.InvalidURL, *_MALFORMED):
-        return None
-    named = {name: about.get(f"{name}_endpoint", "") for name in ("token", "authorization", "device_authorization")}
-    # What could not be asked without telling others what is sent is left out: a client must not go there either.
-    safe = {name: url if isinstance(url, str) and _safe_url(url) else "" for name, url in named.items()}
-    return {str(key.kid): key for key in keys}, Endpoints(**safe, jwks=about["jwks_uri"])
-
-
-def _fetch_json(client: httpx.Client, url: str) -> Any:
-    deadline = time.monotonic() + _MAX_FETCH_SECONDS  # the timeout is of one read, and there can be many
-    with client.stream("GET", url, headers={"accept": "application/json"}) as response:
-        if response.status_code != httpx.codes.OK:
-            raise ValueError("the issuer does not answer with a document")
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > _MAX_DOCUMENT or time.monotonic() > deadline:
-                raise ValueError("the issuer's document is too large or too slow")
-    return json.loads(bytes(body))
-
-
-def _public_key(entry: Any) -> Key | None:
-    """Import one key of a set; None for one that cannot verify what we accept, which must not spoil the others."""
-    try:
-        if entry["kty"] not in (RSAKey.key_type, ECKey.key_type) or entry.get("use", "sig") != "sig":
-            return None
-        if entry["kty"] == RSAKey.key_type and len(entry["n"]) * 6 < _MIN_RSA_BITS:
-            return None
-        key = JWKRegistry.import_key(entry)
-        key.ensure_kid()
-    except _MALFORMED:
-        return None
-    return key
-
-
-def _safe_url(url: str) -> bool:
-    """Tell whether what is sent to a URL can be read by nobody else."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
-
-
-def _require_names(issuer_url: str, audience: str) -> None:
-    if not issuer_url or not audience:
-        raise ValueError("an issuer needs its URL and an audience")
-
-
 def _media_type(value: str) -> str:
     """Return a `typ` header as RFC 7515 4.1.9 compares it."""
     return value.lower().removeprefix("application/")
-
-
-def _display(value: Any) -> str:
-    return value if isinstance(value, str) and len(value) <= _MAX_DISPLAY else ""
 
 
 def _disabled() -> ApiError:
@@ -487,7 +217,3 @@ def _disabled() -> ApiError:
 
 def _expired() -> ApiError:
     return ApiError(Reason.TOKEN_EXPIRED, "the token has expired")
-
-
-def _unavailable() -> ApiError:
-    return ApiError(Reason.UNAVAILABLE, "the token cannot be verified at the moment")

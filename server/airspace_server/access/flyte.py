@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flyteidl.service import auth_pb2, identity_pb2
 
 from airspace_server.access.call import Call
+from airspace_server.access.oidc import DEVICE_GRANT
 
 METADATA_KEY = "authorization"
 """The metadata key that a token comes under. flytekit's Pkce needs it to be said, whatever it is."""
@@ -30,7 +31,7 @@ class Login:
         return [
             "client_credentials",
             *(["authorization_code", "refresh_token"] if self.authorization_endpoint else []),
-            *(["urn:ietf:params:oauth:grant-type:device_code"] if self.device_authorization_endpoint else []),
+            *([DEVICE_GRANT] if self.device_authorization_endpoint else []),
         ]
 
 

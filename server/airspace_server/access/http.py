@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from airspace_server.access.issuer import SCOPE, InvalidClientError, Issuer, TooManyFailuresError
 from airspace_server.access.limits import Limit, peer
+from airspace_server.access.oidc import DEVICE_GRANT
 from airspace_server.core.errors import ApiError
 
 TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 -- a path, not a password
@@ -29,8 +30,7 @@ GRANT_TYPE: Final = "client_credentials"
 MAX_BODY: Final = 16 * 1024
 """Largest request that the token endpoint reads, in bytes."""
 
-_DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"
-PASSED_ON: Final = frozenset({"authorization_code", "refresh_token", _DEVICE})
+PASSED_ON: Final = frozenset({"authorization_code", "refresh_token", DEVICE_GRANT})
 """The grant types of people, which an external issuer answers."""
 MAX_ANSWER: Final = 64 * 1024
 """Largest answer of an external issuer that is given back, in bytes."""
@@ -103,14 +103,14 @@ def routes(
             return refusal.response()
         except (httpx.HTTPError, ApiError):
             _log.warning("the external issuer's token endpoint cannot be reached")
-            return _Refusal(503, "temporarily_unavailable", "try again later", {"retry-after": "1"}).response()
+            return _later().response()
         except InvalidClientError:
             return _invalid_client().response()
         except TooManyFailuresError as error:
             return _too_many("too many failed attempts", error.retry_after).response()
         except SQLAlchemyError:
             _log.exception("a token could not be issued")
-            return _Refusal(503, "temporarily_unavailable", "try again later", {"retry-after": "1"}).response()
+            return _later().response()
         return JSONResponse(asdict(answer), headers=_NO_STORE)
 
     async def jwks(_request: Request) -> Response:
@@ -190,9 +190,13 @@ def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
 
 def _too_fast(grant_type: str, wait: int) -> _Refusal:
     """Refuse what is not passed on now. Who waits for a device's code has a word of its own for it (RFC 8628 3.5)."""
-    if grant_type == _DEVICE:
+    if grant_type == DEVICE_GRANT:
         return _Refusal(400, "slow_down", "too many attempts", {"retry-after": str(wait)})
     return _too_many("too many attempts", wait)
+
+
+def _later() -> _Refusal:
+    return _Refusal(503, "temporarily_unavailable", "try again later", {"retry-after": "1"})
 
 
 def _too_many(description: str, wait: int) -> _Refusal:

@@ -11,8 +11,7 @@ class Principal:
     """A caller whose token was verified.
 
     `member` is how bindings name it ("user:ID" or "service-account:ID"); `groups` are the members ("group:ID") that its
-    token says it belongs to. `name` and `email` are for people and never decide
-    anything.
+    token says it belongs to. `name` and `email` are for people and never decide anything.
 
     The code of a task calls as its `execution`, which no binding can name. It has no rights of its own but some of its
     `launcher`, who launched it: see decide.py.
@@ -41,7 +40,20 @@ class Principal:
         return (self.member, *sorted(self.groups))
 
 
+SERVICE_ACCOUNT: Final = "service-account"
+"""The kind of member that service accounts are."""
 EXECUTION: Final = "execution"
 """What stands before the colon of an execution's name as a principal. It is not a kind of member."""
 ANONYMOUS: Final = Principal("anonymous:")
 """The caller of a public RPC. No binding can name it: "anonymous" is not a kind of member."""
+
+
+def service_account(name: str) -> str:
+    """Return the member that a service account is."""
+    return f"{SERVICE_ACCOUNT}:{name}"
+
+
+def account_of(member: str) -> str | None:
+    """Return the name of the service account that a member is, None for people and groups."""
+    kind, _, name = member.partition(":")
+    return name if kind == SERVICE_ACCOUNT else None

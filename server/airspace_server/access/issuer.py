@@ -12,6 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from sqlalchemy import bindparam, select
 
+from airspace_server.access.identity import SERVICE_ACCOUNT
 from airspace_server.access.keys import ALGORITHM
 from airspace_server.access.limits import Limit, Recent, short
 from airspace_server.core import names
@@ -23,8 +24,6 @@ TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 -- a media type, not a password
 """The `typ` header of access tokens (RFC 9068): no other JWT that we sign can be taken for one."""
 KIND_CLAIM: Final = "airspace_member_kind"
 """The claim that says what kind of member the subject is. Honoured from the built-in issuer alone."""
-SERVICE_ACCOUNT: Final = "service-account"
-"""The value of `KIND_CLAIM` for service accounts, and their kind of member."""
 SCOPE: Final = "all"
 """The only OAuth2 scope. What a token allows is decided by bindings, never by scopes."""
 

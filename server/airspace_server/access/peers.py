@@ -29,5 +29,5 @@ class Peers:
         return found.pop() if len(found) == 1 and now < shown.expires_at else None
 
 
-NOBODY: Final = Peers({})
+NO_PEERS: Final = Peers({})
 """The list without entries."""

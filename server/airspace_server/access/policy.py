@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, func, or_, select
 
 from airspace_server.access.decide import Grant, Grants
-from airspace_server.access.issuer import SERVICE_ACCOUNT
+from airspace_server.access.identity import account_of
 from airspace_server.core import clock
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
@@ -82,8 +82,8 @@ class Policy:
 
     def shuts_out(self, member: str) -> bool:
         """Tell whether a member is a service account that is disabled or does not exist."""
-        kind, _, name = member.partition(":")
-        return kind == SERVICE_ACCOUNT and name not in self.service_accounts
+        account = account_of(member)
+        return account is not None and account not in self.service_accounts
 
 
 @dataclass(frozen=True, slots=True)

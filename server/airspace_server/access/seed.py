@@ -7,8 +7,8 @@ from typing import Final
 
 from airspace_server.access.accounts import create_service_account
 from airspace_server.access.http import TOKEN_PATH
-from airspace_server.access.identity import Principal
-from airspace_server.access.issuer import SCOPE, SERVICE_ACCOUNT
+from airspace_server.access.identity import SERVICE_ACCOUNT, Principal, account_of, service_account
+from airspace_server.access.issuer import SCOPE
 from airspace_server.access.keys import read_private, write_private
 from airspace_server.access.store import Binding, bindings_of, establish, has_bindings, insert_binding
 from airspace_server.core import names
@@ -34,7 +34,7 @@ def seed_development(database: Database, at: int) -> Mapping[str, str]:
     Where anybody is bound to anything it is not the first start: nothing is changed and nothing returned. `at` is in
     microseconds since 1970, UTC. Raises ALREADY_EXISTS for an account of the same name without any binding at all.
     """
-    creator = f"{SERVICE_ACCOUNT}:admin"
+    creator = service_account("admin")
     with database.write() as tx:
         establish(tx)
         if has_bindings(tx):
@@ -42,7 +42,7 @@ def seed_development(database: Database, at: int) -> Mapping[str, str]:
         secrets = {}
         for name, (role, pattern) in DEVELOPMENT.items():
             secrets[name], _ = create_service_account(tx, name, creator, at)
-            insert_binding(tx, Binding(f"{SERVICE_ACCOUNT}:{name}", role, pattern, creator, at))
+            insert_binding(tx, Binding(service_account(name), role, pattern, creator, at))
         return secrets
 
 
@@ -53,18 +53,18 @@ def seed_production(database: Database, member: str, folder: Path, at: int) -> N
     `at` is in microseconds since the epoch. Raises ValueError for what is no member, or a group, and for a database
     that development mode has begun.
     """
-    kind, _, name = member.partition(":")
-    if member and (names.member(member) or kind not in ("user", SERVICE_ACCOUNT)):
+    if member and (names.member(member) or member.partition(":")[0] not in ("user", SERVICE_ACCOUNT)):
         raise ValueError("bootstrap_admin must be user:ID or service-account:ID")
     with database.write() as tx:
         establish(tx)
-        if all(bindings_of(tx, Principal(f"{SERVICE_ACCOUNT}:{name}")) for name in DEVELOPMENT):
+        if all(bindings_of(tx, Principal(service_account(name))) for name in DEVELOPMENT):
             raise ValueError("the database has the accounts of development mode; production needs one of its own")
         if not member or has_bindings(tx):
             return
-        if kind == SERVICE_ACCOUNT:
-            secret, _ = create_service_account(tx, name, member, at)
-            write_private(folder / f"{name}.secret", secret.encode(), replace=True)
+        account = account_of(member)
+        if account is not None:
+            secret, _ = create_service_account(tx, account, member, at)
+            write_private(folder / f"{account}.secret", secret.encode(), replace=True)
         insert_binding(tx, Binding(member, ADMIN, ScopePattern(ANY, ANY), member, at))
 
 

@@ -12,7 +12,7 @@ from airspace_server.access.accounts import ServiceAccount
 from airspace_server.access.call import Call
 from airspace_server.access.decide import visible
 from airspace_server.access.explain import explain
-from airspace_server.access.identity import Principal
+from airspace_server.access.identity import Principal, service_account
 from airspace_server.access.messages import scope_of, timestamp
 from airspace_server.access.policy import FOREVER, PolicyStore
 from airspace_server.access.preview import Flip, flips
@@ -85,12 +85,9 @@ class AccessService:
         query = f"access.bindings\0{call.principal.member}\0{request.member}"
         position = self._pager.position(query, request.page_token)
         with self._database.read() as tx:
-            bindings = store.list_bindings(tx, call.restriction(), request.member, position, size + 1)
-        page = bindings[:size]
-        return pb.ListBindingsResponse(
-            bindings=[_binding(binding) for binding in page],
-            next_page_token=self._pager.token(query, page[-1].key) if len(bindings) > size else "",
-        )
+            found, end = store.list_bindings(tx, call.restriction(), request.member, position, size)
+        token = self._pager.token(query, end) if end else ""
+        return pb.ListBindingsResponse(bindings=map(_binding, found), next_page_token=token)
 
     def CreateBinding(self, request: pb.CreateBindingRequest, call: Call) -> pb.CreateBindingResponse:
         """Bind a member to a role at a pattern."""
@@ -118,7 +115,7 @@ class AccessService:
         with self._database.write() as tx:
             secret, revision = accounts.create_service_account(tx, request.name, call.principal.member, self._clock())
             # Bindings can wait for an account of this name, and who creates it can be it.
-            store.require_own_bindings(tx, call.principal, accounts.member_of(request.name))
+            store.require_own_bindings(tx, call.principal, service_account(request.name))
         self._policy.refresh()
         return pb.CreateServiceAccountResponse(name=request.name, secret=secret, revision=revision)
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from airspace_server.access.decide import Grants, Need, Visible, holds
-from airspace_server.access.identity import Principal
+from airspace_server.access.identity import Principal, account_of, service_account
 from airspace_server.access.policy import (
     FOREVER,
     READ_GRANTS,
@@ -40,10 +40,10 @@ from airspace_server.core.errors import ApiError, Reason, invalid_field, not_fou
 from airspace_server.core.permissions import ADMIN, BUILT_IN_ROLES, Permission
 from airspace_server.core.scope import ANY, ScopePattern
 from airspace_server.storage.database import Transaction
-from airspace_server.storage.paging import behind, ordered
+from airspace_server.storage.paging import ordered, page
 from airspace_server.storage.tables import BindingRow, PolicyRevisionRow, RoleRow, ServiceAccountRow, table
 
-_ACCOUNT: Final = "service-account:"
+_ACCOUNT: Final = service_account("")
 _EVERYWHERE: Final = ScopePattern(ANY, ANY)
 
 _REVISION: Final = table(PolicyRevisionRow)
@@ -271,18 +271,17 @@ def bindings_of(tx: Transaction, principal: Principal) -> list[Binding]:
 
 
 def list_bindings(
-    tx: Transaction, visible: Visible, member: str, position: tuple[Any, ...] | None, limit: int
-) -> list[Binding]:
-    """Return at most `limit` bindings whose whole pattern is visible, behind `position` by their keys.
+    tx: Transaction, visible: Visible, member: str, position: tuple[Any, ...] | None, size: int
+) -> tuple[list[Binding], tuple[Any, ...] | None]:
+    """Return a page of the bindings whose whole pattern is visible, by their keys, and where the next one begins.
 
     Only those of `member` unless it is empty.
     """
     statement: Select[Any] = select(_BINDINGS).where(_covered(visible))
     if member:
         statement = statement.where(_BINDINGS.c.member == member)
-    if position is not None:
-        statement = statement.where(behind(_KEY, position, descending=False))
-    return [_binding(row) for row in tx.all(ordered(statement, _KEY, descending=False).limit(limit))]
+    rows, end = page(tx, statement, _KEY, size=size, last=position, descending=False)
+    return [_binding(row) for row in rows], end
 
 
 def with_changes(
@@ -361,8 +360,8 @@ def _require_own(tx: Transaction, caller: Principal, needs: Sequence[Need], unti
 
 def _can_log_in(tx: Transaction, member: str) -> bool:
     """Tell whether somebody can be this member: users and groups belong to their issuer, accounts can be disabled."""
-    name = member.removeprefix(_ACCOUNT)
-    return name == member or tx.one(_enabled_account, account_name=name) is not None
+    account = account_of(member)
+    return account is None or tx.one(_enabled_account, account_name=account) is not None
 
 
 def _named(member: str, role: str, pattern: ScopePattern) -> dict[str, str]:

@@ -42,6 +42,13 @@ ENDED_NODE: Final = frozenset(
 """The phases that a node never leaves."""
 
 
+class ExecutionState(StrEnum):
+    """Whether lists show an execution."""
+
+    ACTIVE = "ACTIVE"
+    ARCHIVED = "ARCHIVED"
+
+
 class NodeKind(StrEnum):
     """What a node runs."""
 

@@ -60,7 +60,7 @@ class RunAs:
         )
 
 
-NOBODY: Final = RunAs()
+NO_IDENTITY: Final = RunAs()
 """What holds where nothing is set."""
 
 

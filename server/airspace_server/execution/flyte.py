@@ -23,6 +23,7 @@ from airspace_server.core.errors import ApiError, Reason, invalid_field, not_fou
 from airspace_server.core.execution import (
     ENDED_EXECUTION,
     AttemptPhase,
+    ExecutionState,
 )
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.execution.flyte_messages import attempt_message, execution_message, literal_map, node_message
@@ -51,7 +52,12 @@ from airspace_server.flyte.listing import Field, Listing, coded, fetch, microsec
 from airspace_server.storage.database import Database, scoped
 from airspace_server.storage.paging import Pager
 
-_STATES: Final = {"0": "ACTIVE", "1": "ARCHIVED", "EXECUTION_ACTIVE": "ACTIVE", "EXECUTION_ARCHIVED": "ARCHIVED"}
+_STATES: Final = {
+    "0": ExecutionState.ACTIVE,
+    "1": ExecutionState.ARCHIVED,
+    "EXECUTION_ACTIVE": ExecutionState.ACTIVE,
+    "EXECUTION_ARCHIVED": ExecutionState.ARCHIVED,
+}
 MAX_CAUSE: Final = 1024
 """Longest cause of a termination, in characters; our own contract says the same."""
 _LISTED_ERROR: Final = 100  # characters of an error in a list, as the reference has it
@@ -254,7 +260,7 @@ class ExecutionFlyte:
         scope = scope_of(request.id.project, request.id.domain, self._domains, "id.")
         statement = select(*LIGHT).where(scoped(EXECUTIONS))
         if not any(each.field == "state" and each.entity in ("", "execution") for each in parse(request.filters)):
-            statement = statement.where(EXECUTIONS.c.state == "ACTIVE")
+            statement = statement.where(EXECUTIONS.c.state == ExecutionState.ACTIVE)
         with self._database.read(scope) as tx:
             rows, token = fetch(
                 tx,

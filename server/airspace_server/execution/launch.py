@@ -19,7 +19,7 @@ from airspace_server.access.identity import Principal
 from airspace_server.core import names
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
-from airspace_server.core.execution import ExecutionPhase, NodePhase
+from airspace_server.core.execution import ExecutionPhase, ExecutionState, NodePhase
 from airspace_server.core.run_as import NamedIdentity, require_allowed
 from airspace_server.core.scope import EntityId, ExecutionId, Reference, Scope
 from airspace_server.execution.catalog import Catalog
@@ -333,7 +333,7 @@ class Launcher:
         literals_pb2.LiteralMap.FromString(merged)  # raises DecodeError for what could never be read again
         row = {
             "phase": ExecutionPhase.QUEUED,
-            "state": "ACTIVE",
+            "state": ExecutionState.ACTIVE,
             "spec": spec,
             "labels": json.dumps(labels, sort_keys=True),
             "inputs": merged,

@@ -17,7 +17,7 @@ from airspace_server.access.messages import packed, scope_message, scope_of, tim
 from airspace_server.access.once import answered, once
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field
-from airspace_server.core.execution import ErrorKind, ExecutionError, ExecutionPhase, NodePhase
+from airspace_server.core.execution import ErrorKind, ExecutionError, ExecutionPhase, ExecutionState, NodePhase
 from airspace_server.core.scope import EntityId, ExecutionId
 from airspace_server.execution.launch import Launch, Launcher, LaunchPlanRef
 from airspace_server.execution.queue import Wait, usage
@@ -124,7 +124,7 @@ class ExecutionService:
         if pb.EXECUTION_PHASE_UNSPECIFIED in request.phases:
             raise invalid_field("phases", "must not hold EXECUTION_PHASE_UNSPECIFIED")
         phases = sorted({_PHASE_OF[number].value for number in request.phases})
-        conditions: list[ColumnElement[bool]] = [scoped(EXECUTIONS), EXECUTIONS.c.state == "ACTIVE"]
+        conditions: list[ColumnElement[bool]] = [scoped(EXECUTIONS), EXECUTIONS.c.state == ExecutionState.ACTIVE]
         if phases:
             conditions.append(EXECUTIONS.c.phase.in_(phases))
         if request.launch_plan:

@@ -10,7 +10,7 @@ from sqlalchemy import Row, bindparam, select
 from airspace_server.access.identity import Principal
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, not_found
-from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase
+from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase, ExecutionState
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.execution.queue import Waiting, waiting
 from airspace_server.storage.database import Database, Transaction, scoped
@@ -123,7 +123,7 @@ def from_row(row: Row[Any]) -> Execution:
         _entity(scope, row.task_name, row.task_version),
         _entity(Scope(row.workflow_project or row.project, row.domain), row.workflow_name, row.workflow_version),
         ExecutionPhase(row.phase),
-        row.state == "ARCHIVED",
+        row.state == ExecutionState.ARCHIVED,
         error_of(row),
         row.principal,
         row.abort_cause,
@@ -220,8 +220,8 @@ class Executions:
     def set_archived(self, execution: ExecutionId, *, archived: bool) -> None:
         """Take the record of an execution out of the usual lists, or back into them. Raises NOT_FOUND."""
         with self._database.write(execution.scope) as tx:
-            before = "ARCHIVED" if self.read(tx, execution).archived else "ACTIVE"
-            state = "ARCHIVED" if archived else "ACTIVE"
+            before = _state(self.read(tx, execution).archived)
+            state = _state(archived)
             if state == before:
                 return
             tx.changed(f"state of execution {execution}", {"state": before}, {"state": state})
@@ -262,3 +262,7 @@ class Executions:
         if row is None:
             raise not_found("node execution", f"{execution}/{node}")
         return row
+
+
+def _state(archived: bool) -> ExecutionState:
+    return ExecutionState.ARCHIVED if archived else ExecutionState.ACTIVE

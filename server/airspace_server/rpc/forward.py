@@ -7,7 +7,6 @@ certificate and not the caller's, so for a caller who is known by a certificate 
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn, Self
 
@@ -16,10 +15,10 @@ import grpc
 from airspace_server.audit.ledger import Refusal
 from airspace_server.certificates import Identity
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.rpc.interceptors import MAX_MESSAGE, REFUSED, Method, given_request_id, told
+from airspace_server.rpc.interceptors import MAX_MESSAGE, REFUSED, Method, request_id_of, told
 from airspace_server.rpc.receiving import Receiver
 from airspace_server.rpc.server import Handlers, certificate_of
-from airspace_server.rpc.status import grpc_code, native, status_of
+from airspace_server.rpc.status import end, native, status_of
 
 _log: Final = logging.getLogger("airspace.rpc")
 
@@ -200,14 +199,10 @@ def _unavailable(context: grpc.ServicerContext, message: str) -> NoReturn:
 
 
 def _request_id(context: grpc.ServicerContext) -> str:
-    return given_request_id(dict(context.invocation_metadata() or ())) or uuid.uuid4().hex
+    return request_id_of(dict(context.invocation_metadata() or ()))
 
 
 def _end(context: grpc.ServicerContext, error: ApiError, request_id: str) -> NoReturn:
     """End a call that the other server did not end."""
-    status = status_of(error, request_id, native)
-    context.set_trailing_metadata(
-        (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", request_id))
-    )
     _log.warning("a call was not forwarded", extra={"airspace": {"request_id": request_id, "reason": error.message}})
-    context.abort(grpc_code(status), status.message)
+    end(context, status_of(error, request_id, native), request_id)

@@ -1,6 +1,6 @@
 """What every call goes through, in one visible order.
 
-    AROUND   telemetry, request id and log, errors       see the call begin and end
+    AROUND   telemetry, log, errors                      see the call begin and end
     BEFORE   authenticate, decode, authorize, validate   run in this order and stop the call by raising ApiError
 
 Then the handler runs. Nothing else authorizes, nothing else makes a status. A request is decoded only for a caller
@@ -30,7 +30,7 @@ from airspace_server.access.identity import ANONYMOUS, Principal
 from airspace_server.access.rules import Guard, Rule
 from airspace_server.audit.ledger import Actor, Refusal, acting
 from airspace_server.core.errors import ApiError, Code, Reason
-from airspace_server.rpc.status import Translate, grpc_code, native, status_of
+from airspace_server.rpc.status import Translate, end, native, status_of
 from airspace_server.rpc.validation import Check
 
 MAX_MESSAGE: Final = 20 * 1024 * 1024
@@ -92,7 +92,7 @@ class Exchange:
     metadata: Mapping[str, str | bytes]
     active: Callable[[], bool]
     certificate: Callable[[], bytes | None]
-    request_id: str = field(default_factory=lambda: f"{random.getrandbits(128):032x}")
+    request_id: str
     principal: Principal = ANONYMOUS
     request: Any = None
     grants: Grants = field(default_factory=Grants)
@@ -173,19 +173,20 @@ def telemetry(exchange: Exchange) -> Iterator[None]:
         _duration.record((time.perf_counter() - started) * 1000, {"rpc.method": exchange.method.path, "code": code})
 
 
-def given_request_id(metadata: Mapping[str, str | bytes]) -> str | None:
-    """Return the request id that the caller gave its call, if it is a good one."""
+def request_id_of(metadata: Mapping[str, str | bytes]) -> str:
+    """Return the request id that the caller gave its call, if it is a good one, or else a new one."""
     given = metadata.get("x-request-id")
-    return given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else None
+    if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
+        return given
+    return f"{random.getrandbits(128):032x}"
 
 
 @contextlib.contextmanager
 def log(exchange: Exchange) -> Iterator[None]:
-    """Take over the caller's request id if it has a good one, and write one line about the call when it ends.
+    """Write one line about the call when it ends.
 
     The line says who called what where and how it ended; never what was in the request or the answer.
     """
-    exchange.request_id = given_request_id(exchange.metadata) or exchange.request_id
     started = time.perf_counter()
     try:
         yield
@@ -340,7 +341,4 @@ def stop(exchange: Exchange, context: grpc.ServicerContext) -> None:
     status = exchange.status
     if status is None:
         raise RuntimeError("a call was stopped without a status")
-    context.set_trailing_metadata(
-        (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", exchange.request_id))
-    )
-    context.abort(grpc_code(status), status.message)
+    end(context, status, exchange.request_id)

@@ -28,6 +28,7 @@ from airspace_server.rpc.interceptors import (
     Method,
     Stopped,
     answer,
+    request_id_of,
     stop,
     stream,
 )
@@ -153,6 +154,7 @@ def _exchange(
         metadata,
         context.is_active,
         lambda: certificate_of(context),
+        request_id_of(metadata),
     )
 
 

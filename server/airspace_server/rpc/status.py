@@ -6,7 +6,7 @@ anything on the wire.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NoReturn
 
 import grpc
 from google.protobuf import any_pb2
@@ -64,9 +64,12 @@ def status_of(error: ApiError, request_id: str, translate: Translate) -> Status:
     return Status(code=code.value, message=message, details=[_pack(detail) for detail in details])
 
 
-def grpc_code(status: Status) -> grpc.StatusCode:
-    """Return grpc's own name of a status's code."""
-    return _GRPC_CODES[status.code]
+def end(context: grpc.ServicerContext, status: Status, request_id: str) -> NoReturn:
+    """End a call on the wire. Raises, as grpc's abort does."""
+    context.set_trailing_metadata(
+        (("grpc-status-details-bin", status.SerializeToString()), ("x-request-id", request_id))
+    )
+    context.abort(_GRPC_CODES[status.code], status.message)
 
 
 def _cut(text: str, most: int) -> str:

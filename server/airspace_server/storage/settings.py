@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import bindparam, select
 
 from airspace_server.core.quotas import BUILT_IN, Limit, Quota, Quotas
-from airspace_server.core.run_as import NOBODY, RunAs
+from airspace_server.core.run_as import NO_IDENTITY, RunAs
 from airspace_server.core.scope import ANY, Scope, ScopePattern
 from airspace_server.storage.database import Transaction
 from airspace_server.storage.tables import SettingRow, table
@@ -59,7 +59,7 @@ def _most_particular(
 def run_as(tx: Transaction, scope: Scope | ScopePattern) -> RunAs:
     """Return as whom tasks may run in a scope, or in all of a pattern: nobody where nothing is set."""
     found = effective(tx, RUN_AS, ScopePattern(scope.project, scope.domain))
-    return NOBODY if found is None else RunAs.loads(found[0])
+    return NO_IDENTITY if found is None else RunAs.loads(found[0])
 
 
 def quotas(tx: Transaction, pattern: ScopePattern) -> Quotas:

@@ -2,7 +2,8 @@
 
 Runs in the launcher (launcher.py) and imports as little. These are Linux's own means, by their system calls, since
 Python has none of them before 3.12: a namespace of mounts whose root holds the view alone, one of process ids, whose
-first process takes all others with it when it ends, and one of what processes share without files. Who is root leaves
+first process takes all others with it when it ends, and one of what processes share without files; and a session's
+keyring of its own. Who is root leaves
 that for the view's user; anybody else needs a user namespace for all this, in which he stays who he is. Either way what
 runs has no capabilities, and gets none by any program that it starts.
 
@@ -10,6 +11,7 @@ Not shut in: the network. Kernels before 5.12 cannot do this, nor machines that 
 """
 
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -23,6 +25,8 @@ _BIND, _RECURSIVE, _PRIVATE = 4096, 16384, 1 << 18
 _DETACH: Final = 2
 _MOUNT_SETATTR: Final = 442  # the same number on every architecture
 _AT_CWD, _AT_RECURSIVE = -100, 0x8000
+_KEYCTL: Final = {"x86_64": 250, "aarch64": 219}
+_JOIN_SESSION_KEYRING: Final = 1
 _PARENT_DEATH_SIGNAL, _NO_NEW_PRIVILEGES = 1, 38
 
 _DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
@@ -115,9 +119,21 @@ def _enter(view: View) -> None:
         os.setgroups([])
         os.setresgid(*3 * (view["user"],))
         os.setresuid(*3 * (view["user"],))
+    _forget_keys()
     resource.setrlimit(resource.RLIMIT_NPROC, 2 * (view["processes"],))
     _call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     _call("prctl", _PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # a change of user would undo this
+
+
+def _forget_keys() -> None:
+    """Leave the session's keyring, which holds the keys of whoever started the server, for an empty one."""
+    machine = os.uname().machine
+    if machine not in _KEYCTL:
+        raise OSError(f"the number of keyctl is not known for {machine}")
+    if _libc.syscall(ctypes.c_long(_KEYCTL[machine]), _JOIN_SESSION_KEYRING, None) < 0:
+        number = ctypes.get_errno()
+        if number not in (errno.ENOSYS, errno.EPERM):  # a kernel without keys, a container that is kept from them
+            raise OSError(number, f"keyctl: {os.strerror(number)}")
 
 
 def _show_system(root: str, user: int) -> None:
