@@ -1,16 +1,30 @@
 """Admin, execution and worker as separate processes: one endpoint, one truth, one decision about each call."""
 
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
 import psycopg
 import pytest
-from deployment_processes import DEADLINE, Deployment, Ended, Wire, follow, login, until
+from deployment_processes import (
+    DEADLINE,
+    READY,
+    Deployment,
+    Ended,
+    Process,
+    Wire,
+    follow,
+    free_ports,
+    login,
+    until,
+)
 from flyte_samples import double, task_spec
 from flyteidl.admin import common_pb2, execution_pb2, project_pb2
 from flyteidl.core import identifier_pb2
@@ -30,6 +44,7 @@ ADMIN = "/flyteidl.service.AdminService"
 EXECUTIONS = "/airspace.execution.v1.ExecutionService"
 PROJECTS = "/airspace.project.v1.ProjectService"
 ACCESS = "/airspace.access.v1.AccessService"
+AGING = Path(__file__).with_name("aging_server.py")
 TASK = EntityId(DEV, double.name, "v1")
 NATIVE = {"airspace.project.v1.ProjectService", "airspace.registry.v1.RegistryService"}
 
@@ -250,6 +265,45 @@ def test_a_revocation_in_the_admin_process_reaches_the_execution_process_within_
         revoked = time.monotonic()
         until(lambda: not allowed())
         assert time.monotonic() - revoked < 2  # a second, and what a busy machine needs for the call that sees it
+
+
+def test_a_process_that_cannot_read_the_policy_any_more_lets_nobody_in_until_it_can(split: Deployment, team: Team):
+    port = free_ports(1)[0]
+    settings = {**split.settings, "execution_port": str(port)}
+    command = (str(AGING), "serve", "execution")
+    process = Process(command, settings, split.data.parent / "aging.log", program=Path(sys.executable))
+    process.start(READY["execution"])
+    listed = pb.ListExecutionsRequest(scope=scope_message(DEV))
+
+    def answer(developer: Wire) -> str:
+        said = developer.raw(f"{EXECUTIONS}/ListExecutions", listed)
+        return said.info.reason if isinstance(said, Ended) else "allowed"
+
+    try:
+        with Wire(f"127.0.0.1:{port}", team.tokens["developer"]) as developer:
+            assert answer(developer) == "allowed"
+            with policy_out_of_reach(split):
+                until(lambda: answer(developer) == "UNAVAILABLE")
+                assert answer(developer) == "UNAVAILABLE"
+            until(lambda: answer(developer) == "allowed")
+        assert process.stop() == 0
+    finally:
+        process.discard()
+
+
+@contextmanager
+def policy_out_of_reach(split: Deployment) -> Iterator[None]:
+    """Keep every process from telling whether the policy that it knows is still the current one."""
+    url, there, gone = split.settings.get("database_url"), "policy_revision", "policy_revision_away"
+    connection: Any = (
+        psycopg.connect(url, autocommit=True) if url else sqlite3.connect(split.data / "airspace.db", timeout=20)
+    )
+    try:
+        connection.execute(f"ALTER TABLE {there} RENAME TO {gone}")
+        yield
+    finally:
+        connection.execute(f"ALTER TABLE {gone} RENAME TO {there}")
+        connection.close()
 
 
 def test_a_secret_and_an_account_end_in_the_execution_process_within_a_second(
