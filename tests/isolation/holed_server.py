@@ -4,6 +4,7 @@ A verification that cannot fail would prove nothing.
 """
 
 import sys
+import time
 from typing import Any
 
 from airspace_client.cli.main import main
@@ -37,12 +38,20 @@ def telling(missing: Any) -> Any:
     return error
 
 
+def lingering(missing: Any) -> Any:
+    if missing.target.project.endswith("-b"):
+        time.sleep(0.02)  # as if it looked at what is there
+    return denial(missing)
+
+
 def plant(hole: str) -> None:
     """Make the hole."""
     if hole in ("unguarded", "walled"):
         interceptors.BEFORE = steps(unguarded if hole == "unguarded" else walled)  # type: ignore[misc]
     elif hole == "telling":
         interceptors.denial = telling
+    elif hole == "lingering":
+        interceptors.denial = lingering
     elif hole == "unfiltered":
         projects.shown_to = lambda _: ()
     elif hole == "unsigned":

@@ -20,6 +20,7 @@ from airspace_client.isolation import expected, verify
 HOLED = Path(__file__).with_name("holed_server.py")
 REFUSED, LET_IN = "what must be refused is", "what may be done is not refused"
 ALIKE, SHOWN = "what is there looks like what is not", "nothing of the other project is shown"
+AS_LONG = "what is there is not refused later than what is not"
 SIGNED, KNOWN = "signed URLs hold for one file and one use", "every RPC is known"
 
 
@@ -83,6 +84,7 @@ def test_a_server_as_it_is_has_no_fault_and_keeps_nothing_active(split: Deployme
         ("unguarded", REFUSED),
         ("walled", LET_IN),
         ("telling", ALIKE),
+        ("lingering", AS_LONG),
         ("unfiltered", SHOWN),
         ("unsigned", SIGNED),
     ],
@@ -91,6 +93,8 @@ def test_a_hole_is_found(hole: str, check: str, tmp_path: Path):
     with holed(hole, tmp_path) as data:
         found = faults(verified(data, 1))
     assert check in found
+    if hole == "lingering":
+        assert len(found[AS_LONG]) == 3
     if hole in ("unguarded", "walled"):
         assert found[check] == {"/airspace.registry.v1.RegistryService/GetTask"}
 

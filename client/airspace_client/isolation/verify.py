@@ -29,6 +29,8 @@ OTHER: Final = "production"
 _THREADS: Final = 8
 _BETWEEN_LOOKS: Final = 0.05
 _PAIRS: Final = 40
+_APART, _NOISE = 2.0, 2.0
+"""How many times the faster median, and milliseconds more, make a difference: what a look at the database costs."""
 _KNOWN_WITHIN: Final = 10.0
 """Seconds after which every process must know the accounts: ten times what the server promises."""
 _UPLOAD: Final = "/flyteidl.service.DataProxyService/CreateUploadLocation"
@@ -68,11 +70,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Medians, in milliseconds, of refusals about what is there and what is not, taken in turns. Never a fault."""
+    """Medians, in milliseconds, of refusals about what is there and what is not, taken in turns."""
 
     rpc: str
     there: float
     missing: float
+
+    @property
+    def apart(self) -> bool:
+        """Whether one can be told from the other by its time, on a network as quiet as a machine's own."""
+        slower, faster = max(self.there, self.missing), min(self.there, self.missing)
+        return slower > _APART * faster + _NOISE
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,7 @@ class Verification:
             checks += self._matrix([account for account, _ in accounts.values()], callers)
             checks.append(self._urls(callers))
             timings = [self._timing(callers, path) for path in _TIMED if path in self._reflected.methods]
+            checks.append(self._as_long(timings))
         return Report(checks, timings)
 
     # --- what there is for the time of the run
@@ -270,6 +279,14 @@ class Verification:
                     check.expect(status in (401, 403, 404), f"PUT {urlsplit(target).path}", name, "", str(status))
                 status = http.get(url).status_code
                 check.expect(status in (401, 403, 404, 405), "GET of a URL for PUT", name, "", str(status))
+        return check
+
+    @staticmethod
+    def _as_long(timings: Sequence[Timing]) -> Check:
+        check = Check("what is there is not refused later than what is not")
+        for timing in timings:
+            found = f"{timing.there} ms there, {timing.missing} ms where nothing is"
+            check.expect(not timing.apart, timing.rpc, "nobody", "another project", found)
         return check
 
     def _timing(self, callers: dict[str, Caller], path: str) -> Timing:
