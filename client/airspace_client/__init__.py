@@ -32,6 +32,8 @@ from airspace_client._errors import (
 )
 from airspace_client._model import (
     AccessAnswer,
+    Activation,
+    ActivationCause,
     AuditRecord,
     Binding,
     ChainHead,
@@ -80,6 +82,8 @@ __all__ = [
     "TLS",
     "Aborted",
     "AccessAnswer",
+    "Activation",
+    "ActivationCause",
     "AirspaceClient",
     "AirspaceError",
     "AlreadyExists",

@@ -157,6 +157,28 @@ class LaunchPlan:
     closure: "AnyMessage | None" = field(default=None, repr=False)
 
 
+class ActivationCause(StrEnum):
+    """Why the active version of a launch plan's name changed."""
+
+    ACTIVATE = "ACTIVATE"
+    DEACTIVATE = "DEACTIVATE"
+    ROLLBACK = "ROLLBACK"
+    PROMOTE = "PROMOTE"
+    UNKNOWN = "UNKNOWN"
+    """One that is newer than this client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """That the active version of a name changed; `version` is empty when none is active since then."""
+
+    sequence: int
+    version: str
+    cause: ActivationCause
+    principal: str
+    time: datetime
+
+
 Version = TypeVar("Version", Task, Workflow, LaunchPlan)
 
 

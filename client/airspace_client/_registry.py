@@ -12,7 +12,7 @@ from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1.identifiers_pb2 import LaunchPlanId, TaskId, WorkflowId
 from airspace_client import _wire
-from airspace_client._model import LaunchPlan, Registered, Task, Workflow
+from airspace_client._model import Activation, LaunchPlan, Registered, Task, Workflow
 from airspace_client._service import Service
 
 
@@ -118,6 +118,17 @@ class LaunchPlans:
         )
         response: launch_plan_pb.DeactivateLaunchPlanResponse = self._service.call("DeactivateLaunchPlan", request)
         return _wire.launch_plan(response.launch_plan)
+
+    def rollback(self, project: str, domain: str, name: str) -> LaunchPlan:
+        """Make the version active that was so before; done twice it is as it was. Raises FailedPrecondition if none."""
+        request = launch_plan_pb.RollbackLaunchPlanRequest(scope=_wire.scope(project, domain), name=name)
+        response: launch_plan_pb.RollbackLaunchPlanResponse = self._service.call("RollbackLaunchPlan", request)
+        return _wire.launch_plan(response.launch_plan)
+
+    def activations(self, project: str, domain: str, name: str) -> Iterator[Activation]:
+        """Yield what was active when under a name, newest first."""
+        request = launch_plan_pb.ListActivationsRequest(scope=_wire.scope(project, domain), name=name)
+        return map(_wire.activation, self._service.pages("ListActivations", request, "activations"))
 
 
 def _launch_plan_id(project: str, domain: str, name: str, version: str) -> LaunchPlanId:

@@ -24,6 +24,8 @@ from airspace.type.v1.identifiers_pb2 import Scope, ScopePattern
 from airspace_client._errors import InvalidArgument
 from airspace_client._model import (
     AccessAnswer,
+    Activation,
+    ActivationCause,
     AuditRecord,
     Binding,
     Change,
@@ -156,6 +158,17 @@ def workflow(message: registry_pb.Workflow) -> Workflow:
         digest=message.digest,
         create_time=_moment(message.create_time),
         closure=_any_if_any(message, "closure"),
+    )
+
+
+def activation(message: launch_plan_pb.Activation) -> Activation:
+    """Convert a change of the active version."""
+    return Activation(
+        sequence=message.sequence,
+        version=message.version,
+        cause=_member(ActivationCause, launch_plan_pb.ActivationCause, "ACTIVATION_CAUSE_", message.cause),
+        principal=message.principal,
+        time=_moment(message.time),
     )
 
 

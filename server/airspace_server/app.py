@@ -146,7 +146,7 @@ class Parts:
         native_doors = (
             ProjectService(database, self.pager, clock.now, settings.domains),
             RegistryService(registry, lists),
-            LaunchPlanService(launch_plans, lists),
+            LaunchPlanService(launch_plans, lists, self.pager),
             ReferenceService(References(database, clock.now), self.policy, self.pager),
             AccessService(database, self.policy, self.usage, self.pager, clock.now),
             AuditService(database, self.audit_key, self.pager),

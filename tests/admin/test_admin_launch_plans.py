@@ -1,5 +1,6 @@
 """Launch plans: compiled against their workflow, and at most one version of a name active, whoever races."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -255,6 +256,88 @@ def test_flytes_update_without_a_state_deactivates(doors: Doors):
     with pytest.raises(ApiError) as caught:
         update(doors, first, 7)
     assert violated(flyte_status(caught.value)) == ["state"]
+
+
+# --- history
+
+
+def roll_back(doors: Doors, name: str = "plan", member: str = "user:ann") -> pb.LaunchPlan:
+    request = pb.RollbackLaunchPlanRequest(scope=scope_message(DEV), name=name)
+    return doors.plans.RollbackLaunchPlan(request, call(member)).launch_plan
+
+
+def history(doors: Doors, name: str = "plan", scope: Scope = DEV, size: int = 0) -> list[tuple[str, str, str]]:
+    def fetch(token: str) -> tuple[Sequence[pb.Activation], str]:
+        request = pb.ListActivationsRequest(scope=scope_message(scope), name=name, page_size=size, page_token=token)
+        answer = doors.plans.ListActivations(request, call())
+        return answer.activations, answer.next_page_token
+
+    return [
+        (each.version, pb.ActivationCause.Name(each.cause).removeprefix("ACTIVATION_CAUSE_"), each.principal)
+        for rows in pages(fetch)
+        for each in rows
+    ]
+
+
+def versions(doors: Doors, *names: str) -> list[EntityId]:
+    workflow = doors.register(chain)
+    return [doors.plan(workflow, version=name) for name in names]
+
+
+def test_a_rollback_needs_a_version_that_was_active_before(doors: Doors):
+    first, _ = versions(doors, "v1", "v2")
+    for name in ("plan", "none"):
+        with pytest.raises(ApiError) as refused:
+            roll_back(doors, name)
+        assert refused.value.reason is Reason.WRONG_STATE
+    activate(doors, first)
+    with pytest.raises(ApiError) as refused:
+        roll_back(doors)
+    assert refused.value.metadata["state"] == "active v1"
+    assert active(doors) == [("plan", "v1")]
+    assert len(history(doors)) == 1
+
+
+def test_a_rollback_brings_back_what_was_active_before_and_done_twice_changes_nothing(doors: Doors):
+    for id_ in versions(doors, "v1", "v2", "v3"):
+        activate(doors, id_)
+    assert roll_back(doors, member="user:bob").id.version == "v2"
+    assert active(doors) == [("plan", "v2")]
+    assert roll_back(doors).id.version == "v3"
+    assert history(doors, size=2) == [
+        ("v3", "ROLLBACK", "user:ann"),
+        ("v2", "ROLLBACK", "user:bob"),
+        ("v3", "ACTIVATE", "user:ann"),
+        ("v2", "ACTIVATE", "user:ann"),
+        ("v1", "ACTIVATE", "user:ann"),
+    ]
+
+
+def test_where_nothing_is_active_a_rollback_brings_back_the_last_that_was(doors: Doors):
+    first, second = versions(doors, "v1", "v2")
+    activate(doors, first)
+    activate(doors, second)
+    deactivate(doors, first)  # is not active: nothing happens
+    deactivate(doors, second)
+    assert history(doors)[0] == ("", "DEACTIVATE", "user:ann")
+    assert roll_back(doors).id.version == "v2"
+
+
+def test_an_archived_project_rolls_nothing_back(doors: Doors):
+    for id_ in versions(doors, "v1", "v2"):
+        activate(doors, id_)
+    doors.archive()
+    with pytest.raises(ApiError) as refused:
+        roll_back(doors)
+    assert refused.value.reason is Reason.PROJECT_ARCHIVED
+
+
+def test_what_changes_nothing_is_no_part_of_the_history_and_each_domain_has_its_own(doors: Doors):
+    first, _ = versions(doors, "v1", "v2")
+    activate(doors, first)
+    activate(doors, first)
+    assert history(doors) == [("v1", "ACTIVATE", "user:ann")]
+    assert history(doors, scope=PROD) == []
 
 
 def test_many_activations_at_the_same_moment_leave_exactly_one_active(doors: Doors):

@@ -98,7 +98,7 @@ class Doors:
         launcher = Launcher(database, Catalog(), self.clock)
         self.projects = ProjectService(database, pager, self.clock, DOMAINS)
         self.registry = RegistryService(registry, lists)
-        self.plans = LaunchPlanService(launch_plans, lists)
+        self.plans = LaunchPlanService(launch_plans, lists, pager)
         self.executions = ExecutionService(database, launcher, self.store, self.watcher, pager, self.clock)
         self.references = ReferenceService(References(database, self.clock), PolicyStore(database), pager)
         self.admin = AdminFlyte(database, registry, launch_plans, pager, self.clock, DOMAINS)

@@ -17,6 +17,8 @@ from airspace.settings.v1 import settings_service_pb2 as settings_pb
 from airspace.type.v1.identifiers_pb2 import ExecutionId, LaunchPlanId, Scope, ScopePattern, TaskId, WorkflowId
 from airspace_client import (
     AccessAnswer,
+    Activation,
+    ActivationCause,
     AuditRecord,
     Binding,
     Change,
@@ -80,6 +82,11 @@ LAUNCH_PLAN_PB = launch_plan_pb.LaunchPlan(
 LAUNCH_PLAN = LaunchPlan(
     P, D, "w.nightly", "v1", "d3", "w.train", "v1", LaunchPlanState.ACTIVE, "0 2 * * *", NOON, NOON
 )
+
+ACTIVATION_PB = launch_plan_pb.Activation(
+    sequence=2, version="v1", cause=launch_plan_pb.ACTIVATION_CAUSE_ROLLBACK, principal="user:ada", time=NOON
+)
+ACTIVATION = Activation(2, "v1", ActivationCause.ROLLBACK, "user:ada", NOON)
 
 ERROR_PB = execution_pb.ExecutionError(code="USER:ValueError", message="bad rate", kind=execution_pb.ERROR_KIND_USER)
 ERROR = ExecutionError("USER:ValueError", "bad rate", ErrorKind.USER)
@@ -265,6 +272,18 @@ CASES = {
         lambda c: c.launch_plans.activate(P, D, "w.nightly", "v1"),
         launch_plan_pb.ActivateLaunchPlanRequest(launch_plan=LAUNCH_PLAN_ID),
         LAUNCH_PLAN,
+    ),
+    "RollbackLaunchPlan": (
+        launch_plan_pb.RollbackLaunchPlanResponse(launch_plan=LAUNCH_PLAN_PB),
+        lambda c: c.launch_plans.rollback(P, D, "w.nightly"),
+        launch_plan_pb.RollbackLaunchPlanRequest(scope=SCOPE, name="w.nightly"),
+        LAUNCH_PLAN,
+    ),
+    "ListActivations": (
+        launch_plan_pb.ListActivationsResponse(activations=[ACTIVATION_PB]),
+        lambda c: list(c.launch_plans.activations(P, D, "w.nightly")),
+        launch_plan_pb.ListActivationsRequest(scope=SCOPE, name="w.nightly", page_size=200),
+        [ACTIVATION],
     ),
     "DeactivateLaunchPlan": (
         launch_plan_pb.DeactivateLaunchPlanResponse(launch_plan=LAUNCH_PLAN_PB),

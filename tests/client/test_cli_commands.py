@@ -98,6 +98,8 @@ COMMANDS = {
     "ListLaunchPlans": ["launch-plans", "list", *IN, "--name", "w.nightly", "--active"],
     "ActivateLaunchPlan": ["launch-plans", "activate", *IN, "w.nightly", "--version", "v1"],
     "DeactivateLaunchPlan": ["launch-plans", "deactivate", *IN, "w.nightly", "--version", "v1"],
+    "RollbackLaunchPlan": ["launch-plans", "rollback", *IN, "w.nightly"],
+    "ListActivations": ["launch-plans", "history", *IN, "w.nightly"],
     "GetExecution": ["executions", "get", *IN, "run-1"],
     "ListExecutions": ["executions", "list", *IN, "--phase", "FAILED", "--launch-plan", "w.nightly"],
     "TerminateExecution": ["executions", "terminate", *IN, "run-1", "--cause", "enough"],

@@ -40,6 +40,7 @@ def test_what_is_never_repeated_is_a_known_list() -> None:
         "DeleteExport",
         "CreateServiceAccount",
         "RotateServiceAccountSecret",
+        "RollbackLaunchPlan",
     }
 
 

@@ -7,7 +7,8 @@ import airspace_client
 def test_the_public_names_are_these() -> None:
     assert airspace_client.__all__ == sorted(airspace_client.__all__, key=lambda name: (not name.isupper(), name))
     assert set(airspace_client.__all__) == {
-        "TLS", "Aborted", "AccessAnswer", "AirspaceClient", "AirspaceError", "AlreadyExists", "AuditRecord",
+        "TLS", "Aborted", "AccessAnswer", "Activation", "ActivationCause",
+        "AirspaceClient", "AirspaceError", "AlreadyExists", "AuditRecord",
         "Binding", "ChainHead", "Change", "ClientCredentials", "CommandToken", "ConfigError", "Data",
         "DeadlineExceeded", "Dependent", "Domain", "EntityKind", "ErrorKind", "Execution", "ExecutionError",
         "ExecutionHandle", "ExecutionPhase", "Export", "FailedPrecondition", "FlippedCalls", "Identity",
@@ -38,7 +39,9 @@ def test_the_public_methods_are_these() -> None:
         }  # fmt: skip
         assert public(client.projects) == {"list", "get", "create", "update", "archive", "restore", "list_domains"}
         assert public(client.tasks) == public(client.workflows) == {"register", "get", "list"}
-        assert public(client.launch_plans) == {"register", "get", "get_active", "list", "activate", "deactivate"}
+        assert public(client.launch_plans) == {
+            "register", "get", "get_active", "list", "activate", "deactivate", "rollback", "activations",
+        }  # fmt: skip
         assert public(client.references) == {"create_export", "list_exports", "delete_export", "dependents"}
         assert public(client.executions) == {"launch", "handle", "get", "list", "quota_usage"}
         assert public(client.executions.handle("p", "d", "n")) == {

@@ -31,8 +31,8 @@ project.archive       every domain   {PROJECT} ArchiveProject RestoreProject
 registry.register     the scope      {REGISTRY} RegisterTask RegisterWorkflow
 registry.view         the scope      {REGISTRY} GetTask ListTasks GetWorkflow ListWorkflows
 registry.register     the scope      {PLANS} RegisterLaunchPlan
-registry.view         the scope      {PLANS} GetLaunchPlan GetActiveLaunchPlan ListLaunchPlans
-launchplan.activate   the scope      {PLANS} ActivateLaunchPlan DeactivateLaunchPlan
+registry.view         the scope      {PLANS} GetLaunchPlan GetActiveLaunchPlan ListLaunchPlans ListActivations
+launchplan.activate   the scope      {PLANS} ActivateLaunchPlan DeactivateLaunchPlan RollbackLaunchPlan
 export.manage         the scope      {REFERENCES} CreateExport ListExports DeleteExport
 registry.view         the scope      {REFERENCES} CreateExport ListDependents
 access.manage         everywhere     {ACCESS} CreateRole DeleteRole CreateServiceAccount RotateServiceAccountSecret

@@ -115,3 +115,25 @@ def deactivate_launch_plan(session: Session, project: str, domain: str, name: st
     with session.connect() as client:
         version = version or client.launch_plans.get_active(project, domain, name).version
         session.show(client.launch_plans.deactivate(project, domain, name, version))
+
+
+@launch_plans.command("rollback")
+@scoped
+@click.argument("name")
+@pass_session
+def roll_launch_plan_back(session: Session, project: str, domain: str, name: str) -> None:
+    """Make the version active that was so before."""
+    with session.connect() as client:
+        session.show(client.launch_plans.rollback(project, domain, name))
+
+
+@launch_plans.command("history")
+@scoped
+@click.argument("name")
+@pass_session
+def show_history(session: Session, project: str, domain: str, name: str) -> None:
+    """Show which version was active when, and who did that."""
+    with session.connect() as client:
+        session.show_all(
+            client.launch_plans.activations(project, domain, name), ("time", "version", "cause", "principal")
+        )

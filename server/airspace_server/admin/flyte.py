@@ -327,16 +327,16 @@ class AdminFlyte:
         return self._names(LAUNCH_PLANS, _LAUNCH_PLAN_LIST, request)
 
     def UpdateLaunchPlan(
-        self, request: launch_plan_pb2.LaunchPlanUpdateRequest, _call: Call
+        self, request: launch_plan_pb2.LaunchPlanUpdateRequest, call: Call
     ) -> launch_plan_pb2.LaunchPlanUpdateResponse:
         """Activate or deactivate a version; no state on the wire is INACTIVE."""
         launch_plan = self._id(request.id, identifier_pb2.LAUNCH_PLAN)
         if request.state not in _STATES:
             raise invalid_field("state", "must be ACTIVE or INACTIVE")
         if _STATES[request.state] == ACTIVE:
-            self._launch_plans.activate(launch_plan)
+            self._launch_plans.activate(launch_plan, call.principal)
         else:
-            self._launch_plans.deactivate(launch_plan)
+            self._launch_plans.deactivate(launch_plan, call.principal)
         return launch_plan_pb2.LaunchPlanUpdateResponse()
 
     # --- what the lists and ids share

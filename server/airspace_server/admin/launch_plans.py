@@ -4,6 +4,7 @@ That is a partial unique index, not a convention (storage/tables.py): whoever ac
 same transaction, and of two who race one waits for the other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -11,9 +12,12 @@ from flyteidl.admin import launch_plan_pb2
 from flyteidl.core import compiler_pb2, identifier_pb2, interface_pb2
 from sqlalchemy import Row, bindparam, select
 
+from airspace_server.access.identity import Principal
+from airspace_server.admin import activations
+from airspace_server.admin.activations import Activation, Cause
 from airspace_server.admin.registry import Registry, insert_references, insert_version, one_version, readable, row_id
 from airspace_server.core.clock import Clock
-from airspace_server.core.errors import not_found
+from airspace_server.core.errors import ApiError, Reason, not_found
 from airspace_server.core.run_as import require_allowed
 from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.flyte.digest import digest
@@ -154,41 +158,79 @@ class LaunchPlans:
             raise not_found("active launch plan", f"{scope}/{name}")
         return from_row(row)
 
-    def activate(self, launch_plan: EntityId) -> LaunchPlan:
+    def activate(self, launch_plan: EntityId, by: Principal) -> LaunchPlan:
         """Make a version the active one of its name, and the one before it inactive.
 
         Raises NOT_FOUND, PROJECT_MISSING and PROJECT_ARCHIVED: an archived project gets no new schedules.
         """
-        now = self._clock()
         with self._database.write(launch_plan.scope) as tx:
             require_active(tx, launch_plan.scope.project)
-            states = {row.version: row.state for row in tx.all(_OF_NAME, name=launch_plan.name)}
-            if launch_plan.version not in states:
-                raise not_found("launch plan", str(launch_plan))
-            for version, state in states.items():
-                if state == ACTIVE and version != launch_plan.version:
-                    self._set(tx, replace(launch_plan, version=version), INACTIVE, now)
-            if states[launch_plan.version] != ACTIVE:
-                self._set(tx, launch_plan, ACTIVE, now)
+            activate(tx, launch_plan, by, Cause.ACTIVATE, self._clock())
             return self._one(tx, launch_plan)
 
-    def deactivate(self, launch_plan: EntityId) -> LaunchPlan:
+    def deactivate(self, launch_plan: EntityId, by: Principal) -> LaunchPlan:
         """Make a version inactive, in an archived project too. Raises NOT_FOUND."""
         with self._database.write(launch_plan.scope) as tx:
-            states = {row.version: row.state for row in tx.all(_OF_NAME, name=launch_plan.name)}
-            if launch_plan.version not in states:
-                raise not_found("launch plan", str(launch_plan))
-            if states[launch_plan.version] == ACTIVE:
-                self._set(tx, launch_plan, INACTIVE, self._clock())
+            active = _held(tx, launch_plan)
+            if active == launch_plan.version:
+                now = self._clock()
+                _set(tx, launch_plan, INACTIVE, now)
+                activations.record(tx, launch_plan.name, "", by, Cause.DEACTIVATE, now)
             return self._one(tx, launch_plan)
 
-    def _set(self, tx: Transaction, launch_plan: EntityId, state: str, now: int) -> None:
-        tx.execute(_SET_STATE, own_name=launch_plan.name, own_version=launch_plan.version, new_state=state, now=now)
-        before = INACTIVE if state == ACTIVE else ACTIVE
-        tx.changed(f"state of launch plan {launch_plan}", {"state": before}, {"state": state})
+    def roll_back(self, scope: Scope, name: str, by: Principal) -> LaunchPlan:
+        """Activate the version that was active before the one that is, or last of all where none is.
+
+        Raises WRONG_STATE when there is none, PROJECT_MISSING and PROJECT_ARCHIVED.
+        """
+        with self._database.write(scope) as tx:
+            require_active(tx, scope.project)
+            active = next((row.version for row in tx.all(_OF_NAME, name=name) if row.state == ACTIVE), "")
+            version = activations.before(tx, name, active)
+            if version is None:
+                raise ApiError(
+                    Reason.WRONG_STATE,
+                    f"no version of launch plan {scope}/{name} was active before",
+                    {"state": f"active {active}" if active else "never active", "name": f"{scope}/{name}"},
+                )
+            launch_plan = EntityId(scope, name, version)
+            activate(tx, launch_plan, by, Cause.ROLLBACK, self._clock())
+            return self._one(tx, launch_plan)
+
+    def history(
+        self, scope: Scope, name: str, size: int, last: tuple[Any, ...] | None
+    ) -> tuple[Sequence[Activation], tuple[Any, ...] | None]:
+        """Return a page of what was active when under a name, newest first, and where the next one begins."""
+        with self._database.read(scope) as tx:
+            return activations.history(tx, name, size, last)
 
     def _one(self, tx: Transaction, launch_plan: EntityId) -> LaunchPlan:
         row = tx.one(_ONE, name=launch_plan.name, version=launch_plan.version)
         if row is None:
             raise not_found("launch plan", str(launch_plan))
         return from_row(row)
+
+
+def activate(tx: Transaction, launch_plan: EntityId, by: Principal, cause: Cause, now: int) -> None:
+    """Make a version the active one of its name, inside a transaction of its scope. Raises NOT_FOUND."""
+    active = _held(tx, launch_plan)
+    if active == launch_plan.version:
+        return
+    if active:
+        _set(tx, replace(launch_plan, version=active), INACTIVE, now)
+    _set(tx, launch_plan, ACTIVE, now)
+    activations.record(tx, launch_plan.name, launch_plan.version, by, cause, now)
+
+
+def _held(tx: Transaction, launch_plan: EntityId) -> str:
+    """Hold all versions of a launch plan's name, and return the active one's, "" for none. Raises NOT_FOUND."""
+    states = {row.version: row.state for row in tx.all(_OF_NAME, name=launch_plan.name)}
+    if launch_plan.version not in states:
+        raise not_found("launch plan", str(launch_plan))
+    return next((version for version, state in states.items() if state == ACTIVE), "")
+
+
+def _set(tx: Transaction, launch_plan: EntityId, state: str, now: int) -> None:
+    tx.execute(_SET_STATE, own_name=launch_plan.name, own_version=launch_plan.version, new_state=state, now=now)
+    before = INACTIVE if state == ACTIVE else ACTIVE
+    tx.changed(f"state of launch plan {launch_plan}", {"state": before}, {"state": state})

@@ -3,7 +3,7 @@
 They turn messages into calls of the use cases and back. The chain has authenticated, authorized and validated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
@@ -16,6 +16,7 @@ from airspace.registry.v1 import registry_service_pb2 as pb
 from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
 from airspace_server.access.messages import packed, scope_message, scope_of, timestamp, unpacked
+from airspace_server.admin.activations import Activation, Cause
 from airspace_server.admin.launch_plans import ACTIVE, LAUNCH_PLANS, LaunchPlan, LaunchPlans, workflow_id
 from airspace_server.admin.registry import TASKS, WORKFLOWS, Registry, Task, Workflow, row_id
 from airspace_server.core.scope import EntityId
@@ -70,6 +71,9 @@ _TASK_COLUMNS: Final = tuple(
 _WORKFLOW_COLUMNS: Final = tuple(
     WORKFLOWS.c[name] for name in ("project", "domain", "name", "version", "digest", "created_at")
 )
+_CAUSES: Final[Mapping[Cause, Any]] = {
+    cause: plan_pb.ActivationCause.Value(f"ACTIVATION_CAUSE_{cause.value}") for cause in Cause
+}
 _LAUNCH_PLAN_COLUMNS: Final = tuple(column for column in LAUNCH_PLANS.c if column.name not in ("spec", "closure"))
 
 
@@ -143,9 +147,10 @@ def _workflow(workflow: Workflow | Row[Any]) -> pb.Workflow:
 class LaunchPlanService:
     """airspace.launchplan.v1.LaunchPlanService."""
 
-    def __init__(self, launch_plans: LaunchPlans, lists: VersionLists) -> None:
+    def __init__(self, launch_plans: LaunchPlans, lists: VersionLists, pager: Pager) -> None:
         self._launch_plans = launch_plans
         self._lists = lists
+        self._pager = pager
 
     def RegisterLaunchPlan(
         self, request: plan_pb.RegisterLaunchPlanRequest, _call: Call
@@ -176,20 +181,36 @@ class LaunchPlanService:
         return plan_pb.ListLaunchPlansResponse(launch_plans=[_light(row) for row in rows], next_page_token=token)
 
     def ActivateLaunchPlan(
-        self, request: plan_pb.ActivateLaunchPlanRequest, _call: Call
+        self, request: plan_pb.ActivateLaunchPlanRequest, call: Call
     ) -> plan_pb.ActivateLaunchPlanResponse:
         """Make a version the active one."""
         return plan_pb.ActivateLaunchPlanResponse(
-            launch_plan=_light(self._launch_plans.activate(_id(request.launch_plan)))
+            launch_plan=_light(self._launch_plans.activate(_id(request.launch_plan), call.principal))
         )
 
     def DeactivateLaunchPlan(
-        self, request: plan_pb.DeactivateLaunchPlanRequest, _call: Call
+        self, request: plan_pb.DeactivateLaunchPlanRequest, call: Call
     ) -> plan_pb.DeactivateLaunchPlanResponse:
         """Make a version inactive."""
         return plan_pb.DeactivateLaunchPlanResponse(
-            launch_plan=_light(self._launch_plans.deactivate(_id(request.launch_plan)))
+            launch_plan=_light(self._launch_plans.deactivate(_id(request.launch_plan), call.principal))
         )
+
+    def RollbackLaunchPlan(
+        self, request: plan_pb.RollbackLaunchPlanRequest, call: Call
+    ) -> plan_pb.RollbackLaunchPlanResponse:
+        """Make the version active that was so before."""
+        launch_plan = self._launch_plans.roll_back(scope_of(request.scope), request.name, call.principal)
+        return plan_pb.RollbackLaunchPlanResponse(launch_plan=_light(launch_plan))
+
+    def ListActivations(self, request: plan_pb.ListActivationsRequest, _call: Call) -> plan_pb.ListActivationsResponse:
+        """List what was active when under a name."""
+        scope = scope_of(request.scope)
+        query = f"activations {scope} {request.name}"
+        last = self._pager.position(query, request.page_token)
+        found, end = self._launch_plans.history(scope, request.name, page_size(request.page_size), last)
+        token = self._pager.token(query, end) if end else ""
+        return plan_pb.ListActivationsResponse(activations=map(_activation, found), next_page_token=token)
 
 
 def _light(launch_plan: LaunchPlan | Row[Any]) -> plan_pb.LaunchPlan:
@@ -206,6 +227,16 @@ def _light(launch_plan: LaunchPlan | Row[Any]) -> plan_pb.LaunchPlan:
         schedule=launch_plan.schedule,
         create_time=timestamp(launch_plan.created_at),
         update_time=timestamp(launch_plan.updated_at),
+    )
+
+
+def _activation(activation: Activation) -> plan_pb.Activation:
+    return plan_pb.Activation(
+        sequence=activation.sequence,
+        version=activation.version,
+        cause=_CAUSES[activation.cause],
+        principal=activation.principal,
+        time=timestamp(activation.at),
     )
 
 

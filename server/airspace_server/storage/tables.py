@@ -136,6 +136,26 @@ class LaunchPlanRow(SQLModel, table=True):
     updated_at: int = _time()
 
 
+class ActivationRow(SQLModel, table=True):
+    """That the active version of a launch plan's name changed; `version` is "" when none is active since then.
+
+    `principal` and `principal_groups`, a JSON list, are who did it, "" for what was active before this was kept.
+    """
+
+    __tablename__ = "activations"
+    __table_args__ = (ForeignKeyConstraint(["project"], ["projects.id"]),)
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    name: str = Field(primary_key=True, max_length=255)
+    sequence: int = Field(primary_key=True, sa_type=BigInteger)
+    version: str = Field(max_length=255)
+    cause: str = Field(max_length=16)
+    principal: str = Field(max_length=255)
+    principal_groups: str = _text()
+    at: int = _time()
+
+
 class ReferenceRow(SQLModel, table=True):
     """That a version of a scope, a WORKFLOW or LAUNCH_PLAN, refers to a version of a project in the same domain."""
 

@@ -13,14 +13,41 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ActivationCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACTIVATION_CAUSE_UNSPECIFIED: _ClassVar[ActivationCause]
+    ACTIVATION_CAUSE_ACTIVATE: _ClassVar[ActivationCause]
+    ACTIVATION_CAUSE_DEACTIVATE: _ClassVar[ActivationCause]
+    ACTIVATION_CAUSE_ROLLBACK: _ClassVar[ActivationCause]
+    ACTIVATION_CAUSE_PROMOTE: _ClassVar[ActivationCause]
+
 class LaunchPlanState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     LAUNCH_PLAN_STATE_UNSPECIFIED: _ClassVar[LaunchPlanState]
     LAUNCH_PLAN_STATE_INACTIVE: _ClassVar[LaunchPlanState]
     LAUNCH_PLAN_STATE_ACTIVE: _ClassVar[LaunchPlanState]
+ACTIVATION_CAUSE_UNSPECIFIED: ActivationCause
+ACTIVATION_CAUSE_ACTIVATE: ActivationCause
+ACTIVATION_CAUSE_DEACTIVATE: ActivationCause
+ACTIVATION_CAUSE_ROLLBACK: ActivationCause
+ACTIVATION_CAUSE_PROMOTE: ActivationCause
 LAUNCH_PLAN_STATE_UNSPECIFIED: LaunchPlanState
 LAUNCH_PLAN_STATE_INACTIVE: LaunchPlanState
 LAUNCH_PLAN_STATE_ACTIVE: LaunchPlanState
+
+class Activation(_message.Message):
+    __slots__ = ("sequence", "version", "cause", "principal", "time")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    version: str
+    cause: ActivationCause
+    principal: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, sequence: _Optional[int] = ..., version: _Optional[str] = ..., cause: _Optional[_Union[ActivationCause, str]] = ..., principal: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class LaunchPlan(_message.Message):
     __slots__ = ("id", "digest", "workflow", "state", "schedule", "create_time", "update_time", "spec", "closure")
@@ -131,3 +158,37 @@ class DeactivateLaunchPlanResponse(_message.Message):
     LAUNCH_PLAN_FIELD_NUMBER: _ClassVar[int]
     launch_plan: LaunchPlan
     def __init__(self, launch_plan: _Optional[_Union[LaunchPlan, _Mapping]] = ...) -> None: ...
+
+class RollbackLaunchPlanRequest(_message.Message):
+    __slots__ = ("scope", "name")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    scope: _identifiers_pb2.Scope
+    name: str
+    def __init__(self, scope: _Optional[_Union[_identifiers_pb2.Scope, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class RollbackLaunchPlanResponse(_message.Message):
+    __slots__ = ("launch_plan",)
+    LAUNCH_PLAN_FIELD_NUMBER: _ClassVar[int]
+    launch_plan: LaunchPlan
+    def __init__(self, launch_plan: _Optional[_Union[LaunchPlan, _Mapping]] = ...) -> None: ...
+
+class ListActivationsRequest(_message.Message):
+    __slots__ = ("scope", "name", "page_size", "page_token")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    scope: _identifiers_pb2.Scope
+    name: str
+    page_size: int
+    page_token: str
+    def __init__(self, scope: _Optional[_Union[_identifiers_pb2.Scope, _Mapping]] = ..., name: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListActivationsResponse(_message.Message):
+    __slots__ = ("activations", "next_page_token")
+    ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    activations: _containers.RepeatedCompositeFieldContainer[Activation]
+    next_page_token: str
+    def __init__(self, activations: _Optional[_Iterable[_Union[Activation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

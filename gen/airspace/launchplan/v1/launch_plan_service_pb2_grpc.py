@@ -67,6 +67,16 @@ class LaunchPlanServiceStub:
                 request_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.DeactivateLaunchPlanRequest.SerializeToString,
                 response_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.DeactivateLaunchPlanResponse.FromString,
                 _registered_method=True)
+        self.RollbackLaunchPlan = channel.unary_unary(
+                '/airspace.launchplan.v1.LaunchPlanService/RollbackLaunchPlan',
+                request_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanRequest.SerializeToString,
+                response_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanResponse.FromString,
+                _registered_method=True)
+        self.ListActivations = channel.unary_unary(
+                '/airspace.launchplan.v1.LaunchPlanService/ListActivations',
+                request_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListActivationsRequest.SerializeToString,
+                response_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListActivationsResponse.FromString,
+                _registered_method=True)
 
 
 class LaunchPlanServiceServicer:
@@ -117,6 +127,21 @@ class LaunchPlanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RollbackLaunchPlan(self, request, context):
+        """Makes the version active that was so before the one that is, in one step; done twice it is as before. Where none is
+        active it is the last one that was. FAILED_PRECONDITION when there is no other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListActivations(self, request, context):
+        """Lists what was active when under a name, and by whom, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LaunchPlanServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +174,16 @@ def add_LaunchPlanServiceServicer_to_server(servicer, server):
                     servicer.DeactivateLaunchPlan,
                     request_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.DeactivateLaunchPlanRequest.FromString,
                     response_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.DeactivateLaunchPlanResponse.SerializeToString,
+            ),
+            'RollbackLaunchPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackLaunchPlan,
+                    request_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanRequest.FromString,
+                    response_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanResponse.SerializeToString,
+            ),
+            'ListActivations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListActivations,
+                    request_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListActivationsRequest.FromString,
+                    response_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListActivationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -316,6 +351,60 @@ class LaunchPlanService:
             '/airspace.launchplan.v1.LaunchPlanService/DeactivateLaunchPlan',
             airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.DeactivateLaunchPlanRequest.SerializeToString,
             airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.DeactivateLaunchPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackLaunchPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.launchplan.v1.LaunchPlanService/RollbackLaunchPlan',
+            airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanRequest.SerializeToString,
+            airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListActivations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.launchplan.v1.LaunchPlanService/ListActivations',
+            airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListActivationsRequest.SerializeToString,
+            airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListActivationsResponse.FromString,
             options,
             channel_credentials,
             insecure,
