@@ -9,6 +9,7 @@ from airspace.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
 from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
+from airspace.promotion.v1 import promotion_service_pb2, promotion_service_pb2_grpc
 from airspace.reference.v1 import reference_service_pb2, reference_service_pb2_grpc
 from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from airspace.settings.v1 import settings_service_pb2, settings_service_pb2_grpc
@@ -19,6 +20,7 @@ from airspace_client._channel import open_channel
 from airspace_client._config import find_config, read_config
 from airspace_client._executions import Executions
 from airspace_client._projects import Projects
+from airspace_client._promotions import Promotions
 from airspace_client._references import References
 from airspace_client._registry import LaunchPlans, Tasks, Workflows
 from airspace_client._service import Service, Transport, bearer
@@ -29,14 +31,14 @@ from airspace_client._tls import TLS
 class AirspaceClient:
     """A connection to an Airspace server.
 
-    It has `projects`, `tasks`, `workflows`, `launch_plans`, `references`, `executions`, `access`, `audit` and
-    `settings`.
+    It has `projects`, `tasks`, `workflows`, `launch_plans`, `references`, `executions`, `promotions`,
+    `access`, `audit` and `settings`.
 
     Use it in a `with` statement, or close it. It connects when it is first used, and may be used from several threads.
     Every method raises an AirspaceError; reads, and mutations that are safe to repeat, were repeated before that.
 
     The raw stubs are there too, as `project_service`, `registry_service`, `launch_plan_service`, `reference_service`,
-    `execution_service`, `access_service`, `audit_service` and `settings_service`; give their calls
+    `execution_service`, `promotion_service`, `access_service`, `audit_service` and `settings_service`; give their calls
     `metadata=client.metadata()`.
     """
 
@@ -69,6 +71,11 @@ class AirspaceClient:
             execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"],
             execution_service_pb2_grpc.ExecutionServiceStub,
         )
+        promotion = Service(
+            transport,
+            promotion_service_pb2.DESCRIPTOR.services_by_name["PromotionService"],
+            promotion_service_pb2_grpc.PromotionServiceStub,
+        )
         access = Service(
             transport,
             access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
@@ -90,6 +97,7 @@ class AirspaceClient:
         self.launch_plans = LaunchPlans(launch_plan)
         self.references = References(reference)
         self.executions = Executions(execution)
+        self.promotions = Promotions(promotion)
         self.access = Access(access)
         self.audit = Audit(audit)
         self.settings = Settings(settings)
@@ -98,6 +106,7 @@ class AirspaceClient:
         self.launch_plan_service = launch_plan.stub
         self.reference_service = reference.stub
         self.execution_service = execution.stub
+        self.promotion_service = promotion.stub
         self.access_service = access.stub
         self.audit_service = audit.stub
         self.settings_service = settings.stub

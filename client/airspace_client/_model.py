@@ -383,6 +383,142 @@ class Settings:
     own_run_as: RunAs | None
     quotas: tuple[Quota, ...]
     own_quotas: Quotas
+    gates: "Gates"
+    gates_origin: tuple[str, str] | None
+    own_gates: "Gates | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A time in which nothing is promoted, and why."""
+
+    start: datetime
+    end: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What a domain asks of versions that are promoted into it; the order of the domains holds without being set."""
+
+    successes: int = 0
+    within_hours: int = 0
+    soak_hours: int = 0
+    approvals: int = 0
+    closed: bool = False
+    freezes: tuple[Freeze, ...] = ()
+
+
+class PromotionState(StrEnum):
+    """Where a promotion is."""
+
+    PENDING = "PENDING"
+    PROMOTED = "PROMOTED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    UNKNOWN = "UNKNOWN"
+    """A state that is newer than this client."""
+
+
+class EntryState(StrEnum):
+    """How a version that is promoted relates to what is in the target."""
+
+    NEW = "NEW"
+    SAME = "SAME"
+    DIFFERENT = "DIFFERENT"
+    MISSING = "MISSING"
+    UNKNOWN = "UNKNOWN"
+    """A state that is newer than this client."""
+
+
+class DifferenceKind(StrEnum):
+    """How something differs from what is active in the target."""
+
+    ADDED = "ADDED"
+    REMOVED = "REMOVED"
+    CHANGED = "CHANGED"
+    UNKNOWN = "UNKNOWN"
+    """One that is newer than this client."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionEntry:
+    """A version that is promoted, or that must be there because it is another project's."""
+
+    kind: EntityKind
+    project: str
+    name: str
+    version: str
+    source_digest: str
+    digest: str
+    state: EntryState
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something in which a promoted launch plan differs from the active one; a version is empty for what one lacks."""
+
+    kind: EntityKind
+    name: str
+    difference: DifferenceKind
+    active_version: str
+    promoted_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A condition of the target domain, whether it holds, and what was asked for and found."""
+
+    name: str
+    passed: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """That somebody approved a promotion."""
+
+    principal: str
+    comment: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionPreview:
+    """What a promotion would do."""
+
+    entries: tuple[PromotionEntry, ...]
+    artifacts: tuple[str, ...]
+    gates: tuple[Gate, ...]
+    active_version: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A promotion into a domain. `decide_time` is None while it waits."""
+
+    project: str
+    domain: str
+    name: str
+    source_domain: str
+    kind: EntityKind
+    entity: str
+    version: str
+    activate: bool
+    state: PromotionState
+    requester: str
+    comment: str
+    gates: tuple[Gate, ...]
+    approvals: tuple[Approval, ...]
+    entries: tuple[PromotionEntry, ...]
+    artifacts: tuple[str, ...]
+    overridden: bool
+    decider: str
+    decision_comment: str
+    create_time: datetime
+    expire_time: datetime
+    decide_time: datetime | None
 
 
 class RecordKind(StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from airspace.settings.v1 import settings_service_pb2 as pb
 from airspace.type.v1.identifiers_pb2 import ScopePattern
 from airspace_client import _wire
-from airspace_client._model import Quotas, RunAs
+from airspace_client._model import Gates, Quotas, RunAs
 from airspace_client._model import Settings as Values
 from airspace_client._service import Service
 
@@ -28,6 +28,13 @@ class Settings:
         request = pb.UpdateRunAsRequest(pattern=ScopePattern(project=project, domain=domain), run_as=message)
         response: pb.UpdateRunAsResponse = self._service.call("UpdateRunAs", request)
         return _wire.run_as(response.run_as) if response.HasField("run_as") else None
+
+    def set_gates(self, gates: Gates | None, *, project: str, domain: str) -> Gates | None:
+        """Set what is asked of versions that are promoted there, or with None take away what is set."""
+        message = None if gates is None else _wire.gates_message(gates)
+        request = pb.UpdateGatesRequest(pattern=ScopePattern(project=project, domain=domain), gates=message)
+        response: pb.UpdateGatesResponse = self._service.call("UpdateGates", request)
+        return _wire.gates(response.gates) if response.HasField("gates") else None
 
     def set_quotas(self, quotas: Quotas, *, project: str, domain: str) -> Quotas:
         """Set how much each project may run in each domain there; what is None is inherited from now on."""

@@ -39,6 +39,8 @@ from airspace_client._model import (
     ExecutionPhase,
     Export,
     FlippedCalls,
+    Freeze,
+    Gates,
     Identity,
     LaunchPlan,
     LaunchPlanState,
@@ -74,10 +76,11 @@ class _WireEnum(Protocol):
 _Member = TypeVar("_Member", bound=StrEnum)
 
 
-def _member(kind: type[_Member], wire: _WireEnum, prefix: str, number: int) -> _Member:
+def member(kind: type[_Member], wire: _WireEnum, prefix: str, number: int) -> _Member:
+    """Convert a member of an enum; UNKNOWN for one of a newer server, or that is not said."""
     try:
         return kind(wire.Name(number).removeprefix(prefix))
-    except ValueError:  # of a newer server, or not said
+    except ValueError:
         return kind("UNKNOWN")
 
 
@@ -89,12 +92,12 @@ def phase_names(phases: Iterable[ExecutionPhase]) -> list[str]:
     return names
 
 
-def _moment(stamp: Timestamp) -> datetime:
+def moment(stamp: Timestamp) -> datetime:
     return stamp.ToDatetime(tzinfo=UTC)
 
 
 def _moment_if_any(message: Message, field: str) -> datetime | None:
-    return _moment(getattr(message, field)) if message.HasField(field) else None
+    return moment(getattr(message, field)) if message.HasField(field) else None
 
 
 def _any_if_any(message: Message, field: str) -> AnyMessage | None:
@@ -122,10 +125,10 @@ def project(message: project_pb.Project) -> Project:
         name=message.name,
         description=message.description,
         labels=dict(message.labels),
-        state=_member(ProjectState, project_pb.ProjectState, "PROJECT_STATE_", message.state),
+        state=member(ProjectState, project_pb.ProjectState, "PROJECT_STATE_", message.state),
         etag=message.etag,
-        create_time=_moment(message.create_time),
-        update_time=_moment(message.update_time),
+        create_time=moment(message.create_time),
+        update_time=moment(message.update_time),
     )
 
 
@@ -143,7 +146,7 @@ def task(message: registry_pb.Task) -> Task:
         version=message.id.version,
         digest=message.digest,
         type=message.type,
-        create_time=_moment(message.create_time),
+        create_time=moment(message.create_time),
         closure=_any_if_any(message, "closure"),
     )
 
@@ -156,7 +159,7 @@ def workflow(message: registry_pb.Workflow) -> Workflow:
         name=message.id.name,
         version=message.id.version,
         digest=message.digest,
-        create_time=_moment(message.create_time),
+        create_time=moment(message.create_time),
         closure=_any_if_any(message, "closure"),
     )
 
@@ -166,9 +169,9 @@ def activation(message: launch_plan_pb.Activation) -> Activation:
     return Activation(
         sequence=message.sequence,
         version=message.version,
-        cause=_member(ActivationCause, launch_plan_pb.ActivationCause, "ACTIVATION_CAUSE_", message.cause),
+        cause=member(ActivationCause, launch_plan_pb.ActivationCause, "ACTIVATION_CAUSE_", message.cause),
         principal=message.principal,
-        time=_moment(message.time),
+        time=moment(message.time),
     )
 
 
@@ -182,21 +185,21 @@ def launch_plan(message: launch_plan_pb.LaunchPlan) -> LaunchPlan:
         digest=message.digest,
         workflow=message.workflow.name,
         workflow_version=message.workflow.version,
-        state=_member(LaunchPlanState, launch_plan_pb.LaunchPlanState, "LAUNCH_PLAN_STATE_", message.state),
+        state=member(LaunchPlanState, launch_plan_pb.LaunchPlanState, "LAUNCH_PLAN_STATE_", message.state),
         schedule=message.schedule,
-        create_time=_moment(message.create_time),
-        update_time=_moment(message.update_time),
+        create_time=moment(message.create_time),
+        update_time=moment(message.update_time),
         spec=_any_if_any(message, "spec"),
         closure=_any_if_any(message, "closure"),
     )
 
 
 def _execution_phase(number: int) -> ExecutionPhase:
-    return _member(ExecutionPhase, execution_pb.ExecutionPhase, "EXECUTION_PHASE_", number)
+    return member(ExecutionPhase, execution_pb.ExecutionPhase, "EXECUTION_PHASE_", number)
 
 
 def _node_phase(number: int) -> NodePhase:
-    return _member(NodePhase, execution_pb.NodePhase, "NODE_PHASE_", number)
+    return member(NodePhase, execution_pb.NodePhase, "NODE_PHASE_", number)
 
 
 def _error_if_any(message: Message) -> ExecutionError | None:
@@ -206,7 +209,7 @@ def _error_if_any(message: Message) -> ExecutionError | None:
     return ExecutionError(
         code=error.code,
         message=error.message,
-        kind=_member(ErrorKind, execution_pb.ErrorKind, "ERROR_KIND_", error.kind),
+        kind=member(ErrorKind, execution_pb.ErrorKind, "ERROR_KIND_", error.kind),
     )
 
 
@@ -223,7 +226,7 @@ def execution(message: execution_pb.Execution) -> Execution:
         principal=message.principal,
         abort_cause=message.abort_cause,
         abort_principal=message.abort_principal,
-        create_time=_moment(message.create_time),
+        create_time=moment(message.create_time),
         start_time=_moment_if_any(message, "start_time"),
         end_time=_moment_if_any(message, "end_time"),
         labels=dict(message.labels),
@@ -234,7 +237,7 @@ def execution(message: execution_pb.Execution) -> Execution:
 
 
 def _waiting(message: execution_pb.Waiting) -> Waiting:
-    reason = _member(WaitReason, execution_pb.WaitReason, "WAIT_REASON_", message.reason)
+    reason = member(WaitReason, execution_pb.WaitReason, "WAIT_REASON_", message.reason)
     return Waiting(message.position, reason, message.message)
 
 
@@ -248,7 +251,7 @@ def node_execution(message: execution_pb.NodeExecution) -> NodeExecution:
         entity=message.entity,
         attempts=message.attempts,
         error=_error_if_any(message),
-        create_time=_moment(message.create_time),
+        create_time=moment(message.create_time),
         start_time=_moment_if_any(message, "start_time"),
         end_time=_moment_if_any(message, "end_time"),
     )
@@ -259,7 +262,7 @@ def transition(message: execution_pb.WatchExecutionResponse) -> Transition:
     if message.HasField("node"):
         return Transition(
             sequence=message.sequence,
-            time=_moment(message.time),
+            time=moment(message.time),
             node_id=message.node.node_id,
             phase=_node_phase(message.node.phase),
             attempt=message.node.attempt,
@@ -267,7 +270,7 @@ def transition(message: execution_pb.WatchExecutionResponse) -> Transition:
         )
     return Transition(
         sequence=message.sequence,
-        time=_moment(message.time),
+        time=moment(message.time),
         node_id=None,
         phase=_execution_phase(message.execution.phase),
         attempt=0,
@@ -377,7 +380,7 @@ def binding(message: access_pb.Binding) -> Binding:
         project=message.pattern.project,
         domain=message.pattern.domain,
         creator=message.creator,
-        create_time=_moment(message.create_time),
+        create_time=moment(message.create_time),
         expire_time=_moment_if_any(message, "expire_time"),
     )
 
@@ -395,11 +398,11 @@ def export(message: reference_pb.Export) -> Export:
     return Export(
         project=message.scope.project,
         domain=message.scope.domain,
-        kind=_member(EntityKind, reference_pb.EntityKind, "ENTITY_KIND_", message.kind),
+        kind=member(EntityKind, reference_pb.EntityKind, "ENTITY_KIND_", message.kind),
         name=message.name,
         consumer=message.consumer,
         creator=message.creator,
-        create_time=_moment(message.create_time),
+        create_time=moment(message.create_time),
     )
 
 
@@ -408,7 +411,7 @@ def dependent(message: reference_pb.Dependent) -> Dependent:
     return Dependent(
         project=message.scope.project,
         domain=message.scope.domain,
-        kind=_member(EntityKind, reference_pb.EntityKind, "ENTITY_KIND_", message.kind),
+        kind=member(EntityKind, reference_pb.EntityKind, "ENTITY_KIND_", message.kind),
         name=message.name,
         version=message.version,
         uses_version=message.uses_version,
@@ -437,7 +440,7 @@ def service_account(message: access_pb.ServiceAccount) -> ServiceAccount:
         name=message.name,
         disabled=message.disabled,
         creator=message.creator,
-        create_time=_moment(message.create_time),
+        create_time=moment(message.create_time),
     )
 
 
@@ -466,8 +469,8 @@ def audit_record(message: audit_pb.Record) -> AuditRecord:
     return AuditRecord(
         chain=message.chain,
         sequence=message.sequence,
-        time=_moment(message.time),
-        kind=_member(RecordKind, audit_pb.RecordKind, "RECORD_KIND_", message.kind),
+        time=moment(message.time),
+        kind=member(RecordKind, audit_pb.RecordKind, "RECORD_KIND_", message.kind),
         principal=message.principal,
         origin=message.origin,
         method=message.method,
@@ -519,6 +522,33 @@ def settings(message: settings_pb.GetSettingsResponse) -> Settings:
             for field, held in message.quotas.ListFields()
         ),
         own_quotas=quotas(message.own_quotas),
+        gates=gates(message.gates),
+        gates_origin=_origin(message.gates_origin) if message.HasField("gates_origin") else None,
+        own_gates=gates(message.own_gates) if message.HasField("own_gates") else None,
+    )
+
+
+def gates(message: settings_pb.Gates) -> Gates:
+    """Convert what is asked of promotions."""
+    return Gates(
+        successes=message.successes,
+        within_hours=message.within_hours,
+        soak_hours=message.soak_hours,
+        approvals=message.approvals,
+        closed=message.closed,
+        freezes=tuple(Freeze(moment(each.start), moment(each.end), each.reason) for each in message.freezes),
+    )
+
+
+def gates_message(value: Gates) -> settings_pb.Gates:
+    """Write what is asked of promotions."""
+    return settings_pb.Gates(
+        successes=value.successes,
+        within_hours=value.within_hours,
+        soak_hours=value.soak_hours,
+        approvals=value.approvals,
+        closed=value.closed,
+        freezes=[settings_pb.Freeze(start=each.start, end=each.end, reason=each.reason) for each in value.freezes],
     )
 
 
@@ -548,6 +578,6 @@ def flipped_calls(message: access_pb.FlippedCalls) -> FlippedCalls:
         project=message.pattern.project,
         domain=message.pattern.domain,
         calls=message.calls,
-        last_hour=_moment(message.last_hour),
+        last_hour=moment(message.last_hour),
         allowed=message.allowed,
     )

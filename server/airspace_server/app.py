@@ -17,6 +17,7 @@ from airspace.audit.v1 import audit_service_pb2
 from airspace.execution.v1 import execution_service_pb2
 from airspace.launchplan.v1 import launch_plan_service_pb2
 from airspace.project.v1 import project_service_pb2
+from airspace.promotion.v1 import promotion_service_pb2
 from airspace.reference.v1 import reference_service_pb2
 from airspace.registry.v1 import registry_service_pb2
 from airspace.settings.v1 import settings_service_pb2
@@ -40,6 +41,8 @@ from airspace_server.admin.flyte_attributes import AttributesFlyte
 from airspace_server.admin.flyte_entities import EntitiesFlyte
 from airspace_server.admin.launch_plans import LaunchPlans
 from airspace_server.admin.project_service import ProjectService
+from airspace_server.admin.promotion_service import PromotionService
+from airspace_server.admin.promotions import Promotions
 from airspace_server.admin.reference_service import ReferenceService
 from airspace_server.admin.references import References
 from airspace_server.admin.registry import Registry
@@ -82,6 +85,7 @@ _NATIVE: Final = (
     access_service_pb2,
     audit_service_pb2,
     settings_service_pb2,
+    promotion_service_pb2,
     execution_service_pb2,
 )
 _FLYTE: Final = (admin_pb2, dataproxy_pb2, signal_pb2, auth_pb2, identity_pb2)
@@ -151,6 +155,7 @@ class Parts:
             AccessService(database, self.policy, self.usage, self.pager, clock.now),
             AuditService(database, self.audit_key, self.pager),
             SettingsService(database),
+            PromotionService(Promotions(database, self.artifacts, clock.now, settings.domains, MAX_UPLOAD), self.pager),
             ExecutionService(database, launcher, executions, self.watcher, self.pager, clock.now),
         )
         flyte_doors = (

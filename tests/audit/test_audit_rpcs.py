@@ -7,8 +7,21 @@ import grpc
 import pytest
 from flyteidl.admin import execution_pb2, launch_plan_pb2
 from google.protobuf.descriptor_pb2 import MethodOptions
-from rpc_expected import ACCESS, ADMIN, AUDIT, DATA, EXECUTIONS, NEEDS, PLANS, PROJECT, REFERENCES, REGISTRY, SETTINGS
-from rpc_requests import ATTRIBUTES_UPDATES, THING, integer, request_for
+from rpc_expected import (
+    ACCESS,
+    ADMIN,
+    AUDIT,
+    DATA,
+    EXECUTIONS,
+    NEEDS,
+    PLANS,
+    PROJECT,
+    PROMOTIONS,
+    REFERENCES,
+    REGISTRY,
+    SETTINGS,
+)
+from rpc_requests import ATTRIBUTES_UPDATES, THING, VERSION, integer, request_for
 from rpc_servers import FLYTE, NATIVE, OURS, Airspace, Answer, Caller
 from sqlalchemy import select
 
@@ -19,9 +32,10 @@ from airspace_server.audit.store import Wanted
 from airspace_server.core.permissions import Permission
 from airspace_server.core.scope import Scope, ScopePattern
 from airspace_server.storage.database import scoped
-from airspace_server.storage.tables import AuditRecordRow, ExecutionRow, table
+from airspace_server.storage.tables import AuditRecordRow, ExecutionRow, PromotionRow, table
 
 CANARY = "canary-8d1f"
+STAGING = Scope("ours", "staging")
 READS = ("Get", "List", "UserInfo", "CreateDownload")
 """How those of Flyte's RPCs begin that change nothing; ours say so in the contract. Two create by getting."""
 Change = Callable[[Any], None]
@@ -82,6 +96,11 @@ STEPS: list[tuple[str, Scope, Change]] = [
     (f"{ADMIN}/CreateTask", OURS, setting(id__version="v3")),
     (f"{ADMIN}/CreateWorkflow", OURS, setting(id__version="v3")),
     (f"{ADMIN}/CreateLaunchPlan", OURS, setting(id__version="v3")),
+    (f"{SETTINGS}/UpdateGates", OURS, setting(pattern__domain="staging", gates__approvals=1)),
+    (f"{PROMOTIONS}/RequestPromotion", OURS, setting(target__domain="staging", version="v3", comment=CANARY)),
+    (f"{PROMOTIONS}/ApprovePromotion", STAGING, setting(name="approved", comment=CANARY)),
+    (f"{PROMOTIONS}/RejectPromotion", STAGING, setting(name="rejected", comment=CANARY)),
+    (f"{PROMOTIONS}/OverridePromotion", STAGING, setting(name="overridden", reason=CANARY)),
     (f"{ADMIN}/UpdateLaunchPlan", OURS, setting(id__version="v3", state=launch_plan_pb2.ACTIVE)),
     *((f"{ADMIN}/{name}", OURS, setting()) for name in ATTRIBUTES_UPDATES),
     *((f"{ADMIN}/{name.replace('Update', 'Delete')}", OURS, setting()) for name in ATTRIBUTES_UPDATES),
@@ -101,6 +120,18 @@ def ended(server: Airspace) -> None:
     with server.parts.database.write(OURS) as tx:
         executions = table(ExecutionRow)
         tx.execute(executions.update().where(scoped(executions), executions.c.name == THING).values(phase="SUCCEEDED"))
+
+
+def waiting(server: Airspace) -> None:
+    """Let promotions wait that somebody else asked for."""
+    texts = dict.fromkeys(("comment", "decider", "decision_comment"), "")
+    lists = dict.fromkeys(("gates", "entries", "artifacts"), "[]")
+    values = {"source_domain": "development", "kind": "LAUNCH_PLAN", "entity": THING, "requester": "user:x"}
+    times = {"created_at": 1, "expires_at": 4 * 10**15, "decided_at": None, "activate": False, "overridden": False}
+    with server.parts.database.write(STAGING) as tx:
+        for name, version in (("approved", VERSION), ("rejected", "v9"), ("overridden", "v2")):
+            row = {"name": name, "version": version, "state": "PENDING"}
+            tx.insert(table(PromotionRow), {**row, **texts, **lists, **values, **times})
 
 
 def records(server: Airspace, kind: Kind) -> list[store.Link]:
@@ -125,6 +156,8 @@ def test_every_mutation_leaves_one_record_of_its_own(audited: Airspace):
         for place, (path, scope, change) in enumerate(STEPS):
             if path.endswith("RecoverExecution"):
                 ended(audited)
+            if path.endswith("ApprovePromotion"):
+                waiting(audited)
             before = records(audited, Kind.MUTATION)
             request = request_for(path, scope, audited)
             change(request)

@@ -11,6 +11,7 @@ from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.options.v1 import options_pb2
 from airspace.project.v1 import project_service_pb2 as project_pb
+from airspace.promotion.v1 import promotion_service_pb2 as promotion_pb
 from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.settings.v1 import settings_service_pb2 as settings_pb
@@ -19,19 +20,26 @@ from airspace_client import (
     AccessAnswer,
     Activation,
     ActivationCause,
+    Approval,
     AuditRecord,
     Binding,
     Change,
     Data,
     Dependent,
+    Difference,
+    DifferenceKind,
     Domain,
     EntityKind,
+    EntryState,
     ErrorKind,
     Execution,
     ExecutionError,
     ExecutionPhase,
     Export,
     FlippedCalls,
+    Freeze,
+    Gate,
+    Gates,
     Identity,
     LaunchPlan,
     LaunchPlanState,
@@ -39,6 +47,10 @@ from airspace_client import (
     NodePhase,
     Project,
     ProjectState,
+    Promotion,
+    PromotionEntry,
+    PromotionPreview,
+    PromotionState,
     Quota,
     Quotas,
     QuotaUsage,
@@ -87,6 +99,39 @@ ACTIVATION_PB = launch_plan_pb.Activation(
     sequence=2, version="v1", cause=launch_plan_pb.ACTIVATION_CAUSE_ROLLBACK, principal="user:ada", time=NOON
 )
 ACTIVATION = Activation(2, "v1", ActivationCause.ROLLBACK, "user:ada", NOON)
+
+GATES_PB = settings_pb.Gates(
+    successes=3, within_hours=24, soak_hours=1, approvals=2, closed=True,
+    freezes=[settings_pb.Freeze(start=NOON, end=NOON, reason="fair")],
+)  # fmt: skip
+GATES = Gates(3, 24, 1, 2, True, (Freeze(NOON, NOON, "fair"),))
+PROMOTED = {
+    "source": SCOPE, "target": Scope(project=P, domain="production"),
+    "kind": promotion_pb.PROMOTED_KIND_LAUNCH_PLAN, "name": "w.nightly", "version": "v1",
+}  # fmt: skip
+ENTRY_PB = promotion_pb.Entry(
+    kind=promotion_pb.PROMOTED_KIND_TASK, project=P, name="w.fit", version="v1", source_digest="d1", digest="d2",
+    state=promotion_pb.ENTRY_STATE_NEW,
+)  # fmt: skip
+ENTRY = PromotionEntry(EntityKind.TASK, P, "w.fit", "v1", "d1", "d2", EntryState.NEW)
+GATE_PB = promotion_pb.Gate(name="soak", passed=False, message="0 of 1 hours")
+GATE = Gate("soak", False, "0 of 1 hours")
+DIFFERENCE_PB = promotion_pb.Difference(
+    kind=promotion_pb.PROMOTED_KIND_TASK, name="w.fit", difference=promotion_pb.DIFFERENCE_KIND_CHANGED,
+    active_version="v0", promoted_version="v1",
+)  # fmt: skip
+DIFFERENCE = Difference(EntityKind.TASK, "w.fit", DifferenceKind.CHANGED, "v0", "v1")
+PROMOTION_PB = promotion_pb.Promotion(
+    scope=Scope(project=P, domain="production"), name="p1", source_domain=D,
+    kind=promotion_pb.PROMOTED_KIND_LAUNCH_PLAN, entity="w.nightly", version="v1", activate=True,
+    state=promotion_pb.PROMOTION_STATE_PENDING, requester="user:ada", comment="ready", gates=[GATE_PB],
+    approvals=[promotion_pb.Approval(principal="user:bob", comment="seen", time=NOON)], entries=[ENTRY_PB],
+    artifacts=["uploads/a"], create_time=NOON, expire_time=NOON,
+)  # fmt: skip
+PROMOTION = Promotion(
+    P, "production", "p1", D, EntityKind.LAUNCH_PLAN, "w.nightly", "v1", True, PromotionState.PENDING, "user:ada",
+    "ready", (GATE,), (Approval("user:bob", "seen", NOON),), (ENTRY,), ("uploads/a",), False, "", "", NOON, NOON, None,
+)  # fmt: skip
 
 ERROR_PB = execution_pb.ExecutionError(code="USER:ValueError", message="bad rate", kind=execution_pb.ERROR_KIND_USER)
 ERROR = ExecutionError("USER:ValueError", "bad rate", ErrorKind.USER)
@@ -438,11 +483,16 @@ CASES = {
     ),
     "GetSettings": (
         settings_pb.GetSettingsResponse(
-            run_as=RUN_AS_PB, run_as_origin=PATTERN, own_quotas=QUOTAS_PB, quotas=EFFECTIVE_PB
+            run_as=RUN_AS_PB,
+            run_as_origin=PATTERN,
+            own_quotas=QUOTAS_PB,
+            quotas=EFFECTIVE_PB,
+            gates=GATES_PB,
+            gates_origin=PATTERN,
         ),
         lambda c: c.settings.get(project=P, domain="*"),
         settings_pb.GetSettingsRequest(pattern=PATTERN),
-        Settings(RUN_AS, (P, "*"), None, EFFECTIVE, QUOTAS),
+        Settings(RUN_AS, (P, "*"), None, EFFECTIVE, QUOTAS, GATES, (P, "*"), None),
     ),
     "UpdateRunAs": (
         settings_pb.UpdateRunAsResponse(run_as=RUN_AS_PB),
@@ -458,6 +508,62 @@ CASES = {
         lambda c: c.executions.quota_usage(P, D),
         execution_pb.GetQuotaUsageRequest(scope=SCOPE),
         (QuotaUsage("executions_running", 5, 3, (P, "*")), QuotaUsage("executions_queued", 1000, 0, None)),
+    ),
+    "UpdateGates": (
+        settings_pb.UpdateGatesResponse(gates=GATES_PB),
+        lambda c: c.settings.set_gates(GATES, project=P, domain="*"),
+        settings_pb.UpdateGatesRequest(pattern=PATTERN, gates=GATES_PB),
+        GATES,
+    ),
+    "PreviewPromotion": (
+        promotion_pb.PreviewPromotionResponse(
+            entries=[ENTRY_PB],
+            artifacts=["uploads/a"],
+            gates=[GATE_PB],
+            active_version="v0",
+            differences=[DIFFERENCE_PB],
+        ),
+        lambda c: c.promotions.preview(P, D, EntityKind.LAUNCH_PLAN, "w.nightly", "v1", to="production"),
+        promotion_pb.PreviewPromotionRequest(**PROMOTED),
+        PromotionPreview((ENTRY,), ("uploads/a",), (GATE,), "v0", (DIFFERENCE,)),
+    ),
+    "RequestPromotion": (
+        promotion_pb.RequestPromotionResponse(promotion=PROMOTION_PB),
+        lambda c: c.promotions.request(
+            P, D, EntityKind.LAUNCH_PLAN, "w.nightly", "v1", to="production", activate=True, comment="ready"
+        ),
+        promotion_pb.RequestPromotionRequest(**PROMOTED, activate=True, comment="ready"),
+        PROMOTION,
+    ),
+    "GetPromotion": (
+        promotion_pb.GetPromotionResponse(promotion=PROMOTION_PB),
+        lambda c: c.promotions.get(P, D, "p1"),
+        promotion_pb.GetPromotionRequest(scope=SCOPE, name="p1"),
+        PROMOTION,
+    ),
+    "ListPromotions": (
+        promotion_pb.ListPromotionsResponse(promotions=[PROMOTION_PB]),
+        lambda c: list(c.promotions.list(P, D, pending_only=True)),
+        promotion_pb.ListPromotionsRequest(scope=SCOPE, pending_only=True, page_size=200),
+        [PROMOTION],
+    ),
+    "ApprovePromotion": (
+        promotion_pb.ApprovePromotionResponse(promotion=PROMOTION_PB),
+        lambda c: c.promotions.approve(P, D, "p1", comment="seen"),
+        promotion_pb.ApprovePromotionRequest(scope=SCOPE, name="p1", comment="seen"),
+        PROMOTION,
+    ),
+    "RejectPromotion": (
+        promotion_pb.RejectPromotionResponse(promotion=PROMOTION_PB),
+        lambda c: c.promotions.reject(P, D, "p1", comment="no"),
+        promotion_pb.RejectPromotionRequest(scope=SCOPE, name="p1", comment="no"),
+        PROMOTION,
+    ),
+    "OverridePromotion": (
+        promotion_pb.OverridePromotionResponse(promotion=PROMOTION_PB),
+        lambda c: c.promotions.override(P, D, "p1", reason="fire"),
+        promotion_pb.OverridePromotionRequest(scope=SCOPE, name="p1", reason="fire"),
+        PROMOTION,
     ),
     "UpdateQuotas": (
         settings_pb.UpdateQuotasResponse(quotas=QUOTAS_PB),

@@ -22,6 +22,7 @@ from airspace.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
 from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
+from airspace.promotion.v1 import promotion_service_pb2, promotion_service_pb2_grpc
 from airspace.reference.v1 import reference_service_pb2, reference_service_pb2_grpc
 from airspace.registry.v1 import registry_service_pb2, registry_service_pb2_grpc
 from airspace.settings.v1 import settings_service_pb2, settings_service_pb2_grpc
@@ -32,6 +33,7 @@ SERVICES = [
     (launch_plan_service_pb2.DESCRIPTOR.services_by_name["LaunchPlanService"], launch_plan_service_pb2_grpc),
     (project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"], project_service_pb2_grpc),
     (audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"], audit_service_pb2_grpc),
+    (promotion_service_pb2.DESCRIPTOR.services_by_name["PromotionService"], promotion_service_pb2_grpc),
     (reference_service_pb2.DESCRIPTOR.services_by_name["ReferenceService"], reference_service_pb2_grpc),
     (settings_service_pb2.DESCRIPTOR.services_by_name["SettingsService"], settings_service_pb2_grpc),
     (registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"], registry_service_pb2_grpc),

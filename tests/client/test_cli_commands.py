@@ -34,6 +34,7 @@ from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
+from airspace.settings.v1 import settings_service_pb2 as settings_pb
 from airspace_client import _errors
 from airspace_client.cli import main as main_module
 from airspace_client.cli.exit_codes import MEANINGS, ExitCode, exit_code
@@ -105,6 +106,18 @@ COMMANDS = {
     "TerminateExecution": ["executions", "terminate", *IN, "run-1", "--cause", "enough"],
     "ListNodeExecutions": ["executions", "nodes", *IN, "run-1"],
     "GetQuotaUsage": ["quota", "show", *IN],
+    "PreviewPromotion": [
+        "promotions", "preview", *IN, "launch-plan", "w.nightly", "--version", "v1", "--to", "production"
+    ],
+    "RequestPromotion": [
+        "promotions", "request", *IN, "launch-plan", "w.nightly", "--version", "v1", "--to", "production",
+        "--activate", "--comment", "ready",
+    ],
+    "GetPromotion": ["promotions", "get", *IN, "p1"],
+    "ListPromotions": ["promotions", "list", *IN, "--pending"],
+    "ApprovePromotion": ["promotions", "approve", *IN, "p1", "--comment", "seen"],
+    "RejectPromotion": ["promotions", "reject", *IN, "p1", "--comment", "no"],
+    "OverridePromotion": ["promotions", "override", *IN, "p1", "--reason", "fire"],
     "WhoAmI": ["whoami"],
     "ListRoles": ["roles", "list"],
     "CreateRole": [
@@ -510,3 +523,19 @@ def test_setting_a_quota_keeps_the_others_and_says_where_each_comes_from(run: Ru
     assert "executions_queued=1000 (built in)" in result.stdout
     run("settings", "quotas", "-p", P, "-d", "*", status=2)
     run("settings", "quotas", "-p", P, "-d", "*", "--inherit", "--executions-running", "1", status=2)
+
+
+def test_gates_are_set_whole_and_shown(run: Run, server: ScriptedServer) -> None:
+    shown = CASES["GetSettings"][0]
+    server.script("UpdateGates", *[settings_pb.UpdateGatesResponse()] * 2)
+    server.script("GetSettings", shown, shown)
+    where = ["settings", "gates", "-p", P, "-d", "*"]
+    freeze = ["--freeze", "2026-12-24T00:00", "2026-12-27T00:00", "holidays"]
+    result = run(*where, "--approvals", "2", "--closed", *freeze)
+    assert "approvals=2" in result.stdout or "approvals" in result.stdout
+    asked = server.calls[0].request.gates
+    assert (asked.approvals, asked.closed, asked.successes) == (2, True, 0)
+    assert asked.freezes[0].end.ToJsonString() == "2026-12-27T00:00:00Z"
+    run(*where, "--inherit")
+    assert not server.calls[2].request.HasField("gates")
+    run(*where, "--inherit", "--approvals", "1", status=2)

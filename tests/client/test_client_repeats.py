@@ -41,6 +41,10 @@ def test_what_is_never_repeated_is_a_known_list() -> None:
         "CreateServiceAccount",
         "RotateServiceAccountSecret",
         "RollbackLaunchPlan",
+        "RequestPromotion",
+        "ApprovePromotion",
+        "RejectPromotion",
+        "OverridePromotion",
     }
 
 

@@ -104,9 +104,11 @@ class Account:
         return self.remote.wait(execution, timeout=timedelta(seconds=SECONDS), poll_interval=timedelta(seconds=0.2))
 
 
-def register(account: Account, source: Path, *, project: str = PROJECT, version: str = "v1") -> Ran:
+def register(
+    account: Account, source: Path, *, project: str = PROJECT, version: str = "v1", domain: str = "development"
+) -> Ran:
     """Run pyflyte register on the package `flows` in `source`."""
-    scope = ("--project", project, "--domain", "development")
+    scope = ("--project", project, "--domain", domain)
     return account.pyflyte("register", *scope, "--version", version, "flows", cwd=source)
 
 

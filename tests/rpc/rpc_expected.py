@@ -6,7 +6,7 @@ difference to this table.
 
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 
-PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT, SETTINGS = (
+PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT, SETTINGS, PROMOTIONS = (
     "/airspace.project.v1.ProjectService",
     "/airspace.registry.v1.RegistryService",
     "/airspace.launchplan.v1.LaunchPlanService",
@@ -15,6 +15,7 @@ PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT, SETTINGS = (
     "/airspace.execution.v1.ExecutionService",
     "/airspace.audit.v1.AuditService",
     "/airspace.settings.v1.SettingsService",
+    "/airspace.promotion.v1.PromotionService",
 )
 ADMIN, DATA, SIGNALS, AUTH, IDENTITY = (
     f"/flyteidl.service.{name}Service" for name in ("Admin", "DataProxy", "Signal", "AuthMetadata", "Identity")
@@ -45,7 +46,11 @@ execution.terminate   the scope      {EXECUTIONS} TerminateExecution
 execution.view        the scope      {EXECUTIONS} GetExecution ListExecutions WatchExecution GetExecutionData
 execution.view        the scope      {EXECUTIONS} ListNodeExecutions GetNodeExecutionData GetQuotaUsage
 settings.view         the scope      {SETTINGS} GetSettings
-settings.update       everywhere     {SETTINGS} UpdateRunAs UpdateQuotas
+settings.update       everywhere     {SETTINGS} UpdateRunAs UpdateQuotas UpdateGates
+registry.view         the scope      {PROMOTIONS} PreviewPromotion RequestPromotion GetPromotion ListPromotions
+promotion.promote     the scope      {PROMOTIONS} RequestPromotion ApprovePromotion RejectPromotion
+promotion.override    the scope      {PROMOTIONS} OverridePromotion
+launchplan.activate   the scope      {PROMOTIONS} RequestPromotion ApprovePromotion OverridePromotion
 audit.view            the scope      {AUDIT} ListRecords ExportRecords
 audit.view            every domain   {AUDIT} VerifyChains
 

@@ -15,12 +15,13 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from rpc_expected import ACCESS, ADMIN, EXECUTIONS, PLANS, PROJECT, REFERENCES, REGISTRY, SETTINGS
 from rpc_mutations import NUL, Bad, flyte_mutations, native_mutations, scrambled
-from rpc_requests import request_for
+from rpc_requests import forward, request_for
 from rpc_servers import FLYTE, METHODS, NATIVE, OURS, Airspace, Answer, Caller
 
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace_server.core.errors import CODES, Reason
 from airspace_server.core.scope import Scope
+from airspace_server.storage.tables import PromotionRow, table
 
 FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE}
 OF_A_FIELD = {"INVALID_FIELD", "UNKNOWN_DOMAIN", "UNKNOWN_FIELD", "INVALID_PAGE_TOKEN", "INPUT_INVALID"}
@@ -141,7 +142,7 @@ def test_bytes_that_are_no_message_are_refused(path: str, populated: Airspace, a
 
 UNSCOPED = {f"{PROJECT}/CreateProject", f"{ADMIN}/RegisterProject"} | {
     *(f"{ACCESS}/{name}" for name in ("CreateBinding", "DeleteBinding")),
-    *(f"{SETTINGS}/{name}" for name in ("GetSettings", "UpdateRunAs", "UpdateQuotas")),
+    *(f"{SETTINGS}/{name}" for name in ("GetSettings", "UpdateRunAs", "UpdateQuotas", "UpdateGates")),
     f"{EXECUTIONS}/GetQuotaUsage",
 }
 """What is about a project that need not exist."""
@@ -157,7 +158,7 @@ def test_an_unknown_project_has_nothing_in_it_and_gets_nothing(path: str, popula
     if not names_a_place(path, populated) or path in UNSCOPED:
         return
     before = populated.rows()
-    answer = admin.begin(path, request_for(path, Scope("no-such-project", "development"), populated))
+    answer = admin.begin(path, forward(request_for(path, Scope("no-such-project", "development"), populated)))
     assert populated.rows() == before
     if answer.status:
         expected = {Reason.NOT_FOUND, Reason.PROJECT_MISSING, Reason.NOT_IMPLEMENTED, Reason.NO_ACTIVE_VERSION}
@@ -205,6 +206,10 @@ def tokens(populated: Airspace, admin: Caller) -> dict[str, str]:
             (field,) = {"task", "workflow", "launch_plan"} & {each.name for each in request.DESCRIPTOR.fields}
             getattr(request, field).version = name
             assert not admin(path, request).status
+        activate = request_for(f"{PLANS}/ActivateLaunchPlan", OURS, populated)
+        activate.launch_plan.version = name
+        assert not admin(f"{PLANS}/ActivateLaunchPlan", activate).status
+        promoted_here(populated, name)
         export = request_for(f"{REFERENCES}/CreateExport", OURS, populated)
         export.consumer = name
         assert not admin(f"{REFERENCES}/CreateExport", export).status
@@ -218,6 +223,16 @@ def tokens(populated: Airspace, admin: Caller) -> dict[str, str]:
         if response.next_page_token:
             found[path] = response.next_page_token
     return found
+
+
+def promoted_here(populated: Airspace, name: str) -> None:
+    """Keep a promotion into the first domain, where none can go."""
+    texts = dict.fromkeys(("requester", "comment", "decider", "decision_comment"), "x")
+    row = {"name": name, "source_domain": "x", "kind": "WORKFLOW", "entity": name, "version": "v1", "state": "PROMOTED"}
+    times = {"created_at": 1, "expires_at": 2, "decided_at": 1, "activate": False, "overridden": False}
+    lists = dict.fromkeys(("gates", "entries", "artifacts"), "[]")
+    with populated.parts.database.write(OURS) as tx:
+        tx.insert(table(PromotionRow), {**row, **texts, **times, **lists})
 
 
 def response_of(method: MethodDescriptor, answer: Answer) -> Any:
@@ -247,6 +262,8 @@ def test_a_page_token_is_good_for_its_own_scope_and_filter_alone(path: str, popu
         request.phases.append(execution_pb.EXECUTION_PHASE_FAILED)
     elif hasattr(request, "name"):
         request.name = "another"
+    elif hasattr(request, "pending_only"):
+        request.pending_only = True
     else:
         return
     assert admin(path, request).reason == "INVALID_PAGE_TOKEN"

@@ -34,7 +34,7 @@ STREAMS = ("Watch", "Export", "Verify")
 VERBS = {
     *("Get", "List", "Watch", "WhoAm", "Export", "Verify", "Test", "Preview"),
     *("Create", "Delete", "Update", "Archive", "Restore", "Register", "Activate", "Deactivate", "Launch", "Terminate"),
-    *("Rotate", "Disable", "Enable", "Rollback"),
+    *("Rotate", "Disable", "Enable", "Rollback", "Request", "Approve", "Reject", "Override"),
 }
 native = pytest.mark.parametrize("method", NATIVE.values(), ids=lambda method: method.full_name)
 

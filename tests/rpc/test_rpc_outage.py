@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 from rpc_expected import ACCESS, ADMIN, EXECUTIONS, NEEDS, PROJECT
-from rpc_requests import request_for
+from rpc_requests import forward, request_for
 from rpc_servers import METHODS, OURS, Airspace, postgres
 from sqlalchemy.engine import make_url
 
@@ -42,7 +42,7 @@ def outage(server: Airspace) -> Iterator[None]:
 
 
 def test_without_a_database_calls_are_unavailable_and_later_answered_again(populated: Airspace):
-    requests = {path: request_for(path, OURS, populated) for path in METHODS}
+    requests = {path: forward(request_for(path, OURS, populated)) for path in METHODS}
     with populated.served() as caller:
         admin = caller("admin")
         before = admin(GET, requests[GET])

@@ -1,10 +1,11 @@
 """`airspace settings`."""
 
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 
 import click
 
-from airspace_client import Quotas, RunAs
+from airspace_client import Freeze, Gates, Quotas, RunAs
 from airspace_client.cli.session import Group, Session, pass_session, scoped
 
 
@@ -46,6 +47,49 @@ def set_run_as(
         raise click.UsageError("--inherit takes away what is set; it goes with no other option")
     with session.connect() as client:
         client.settings.set_run_as(None if inherit else named, project=project, domain=domain)
+        session.show(client.settings.get(project=project, domain=domain))
+
+
+_MOMENT = click.DateTime(("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"))
+
+
+@settings.command("gates")
+@scoped
+@click.option("--successes", type=click.IntRange(0, 1000), default=0, metavar="N", help="Executions that succeeded.")
+@click.option("--within-hours", type=click.IntRange(0, 10_000), default=0, metavar="N", help="Only the latest.")
+@click.option("--soak-hours", type=click.IntRange(0, 10_000), default=0, metavar="N", help="Registered for so long.")
+@click.option("--approvals", type=click.IntRange(0, 10), default=0, metavar="N", help="People who agree.")
+@click.option("--closed", is_flag=True, help="Take nothing but promotions.")
+@click.option(
+    "--freeze",
+    "freezes",
+    multiple=True,
+    nargs=3,
+    type=(_MOMENT, _MOMENT, str),
+    metavar="START END REASON",
+    help="Promote nothing then, in UTC; may be repeated.",
+)
+@click.option("--inherit", is_flag=True, help="Take away what is set there, so that what is above holds.")
+@pass_session
+def set_gates(
+    session: Session,
+    project: str,
+    domain: str,
+    successes: int,
+    within_hours: int,
+    soak_hours: int,
+    approvals: int,
+    closed: bool,
+    freezes: tuple[tuple[datetime, datetime, str], ...],
+    inherit: bool,
+) -> None:
+    """Set all that is asked of versions that are promoted there; what is not given is not asked."""
+    frozen = tuple(Freeze(start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), why) for start, end, why in freezes)
+    asked = Gates(successes, within_hours, soak_hours, approvals, closed, frozen)
+    if inherit and asked != Gates():
+        raise click.UsageError("--inherit takes away what is set; it goes with no other option")
+    with session.connect() as client:
+        client.settings.set_gates(None if inherit else asked, project=project, domain=domain)
         session.show(client.settings.get(project=project, domain=domain))
 
 

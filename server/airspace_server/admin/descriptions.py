@@ -1,5 +1,6 @@
 """Descriptions of versions: what was said of a task or workflow when it was registered."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from flyteidl.admin import description_entity_pb2
@@ -28,24 +29,38 @@ _ONE: Final = select(DESCRIPTIONS).where(
 )
 
 
-def checked(description: description_entity_pb2.DescriptionEntity) -> bytes | None:
-    """Serialize the description of a version, without its id; None if nothing is said. Raises INVALID_FIELD."""
-    if "\0" in description.short_description:
-        raise invalid_field("spec.description.short_description", "must not contain a NUL character")
-    kept = description_entity_pb2.DescriptionEntity()
-    kept.CopyFrom(description)
-    kept.ClearField("id")
-    serialized = kept.SerializeToString(deterministic=True)
-    if len(serialized) > MAX_DESCRIPTION:
-        raise invalid_field("spec.description", f"must have at most {MAX_DESCRIPTION} bytes")
-    return serialized or None
+@dataclass(frozen=True, slots=True)
+class Description:
+    """How a version is described: in a line, and as a serialized DescriptionEntity without its id, None for nothing."""
+
+    short: str
+    whole: bytes | None
+
+    @classmethod
+    def of(cls, description: description_entity_pb2.DescriptionEntity) -> "Description":
+        """Read what a client registers. Raises INVALID_FIELD."""
+        if "\0" in description.short_description:
+            raise invalid_field("spec.description.short_description", "must not contain a NUL character")
+        kept = description_entity_pb2.DescriptionEntity()
+        kept.CopyFrom(description)
+        kept.ClearField("id")
+        serialized = kept.SerializeToString(deterministic=True)
+        if len(serialized) > MAX_DESCRIPTION:
+            raise invalid_field("spec.description", f"must have at most {MAX_DESCRIPTION} bytes")
+        return cls(description.short_description, serialized or None)
 
 
-def insert(tx: Transaction, kind: EntityKind, id_: EntityId, short: str, description: bytes | None, now: int) -> None:
+def insert(tx: Transaction, kind: EntityKind, id_: EntityId, description: Description, now: int) -> None:
     """Keep the description of a version that was just inserted."""
-    if description is not None:
+    if description.whole is not None:
         row = {"kind": kind.name, "name": id_.name, "version": id_.version, "created_at": now}
-        tx.insert(DESCRIPTIONS, {**row, "short_description": short, "description": description})
+        tx.insert(DESCRIPTIONS, {**row, "short_description": description.short, "description": description.whole})
+
+
+def of_version(tx: Transaction, kind: EntityKind, id_: EntityId) -> Description:
+    """Return how a version is described."""
+    row = tx.one(_ONE, kind=kind.name, name=id_.name, version=id_.version)
+    return Description("", None) if row is None else Description(row.short_description, bytes(row.description))
 
 
 def get(tx: Transaction, kind: EntityKind, id_: EntityId) -> bytes:

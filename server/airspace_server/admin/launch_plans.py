@@ -15,10 +15,19 @@ from sqlalchemy import Row, bindparam, select
 from airspace_server.access.identity import Principal
 from airspace_server.admin import activations
 from airspace_server.admin.activations import Activation, Cause
-from airspace_server.admin.registry import Registry, insert_references, insert_version, one_version, readable, row_id
+from airspace_server.admin.gates import require_open
+from airspace_server.admin.registry import (
+    New,
+    Registry,
+    insert_references,
+    insert_version,
+    one_version,
+    readable,
+    row_id,
+)
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, not_found
-from airspace_server.core.run_as import require_allowed
+from airspace_server.core.run_as import NamedIdentity, require_allowed
 from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.flyte.digest import digest
 from airspace_server.flyte.identifiers import entity_id
@@ -110,7 +119,7 @@ class LaunchPlans:
 
         Raises FOREIGN_REFERENCE for a workflow of another domain, or of another project that does not export it,
         NOT_FOUND for one that is not registered, INVALID_FIELD, INPUT_INVALID and SCHEDULE_INVALID for a bad spec,
-        EXPORT_MISSING, RUN_AS_FORBIDDEN, PROJECT_MISSING, PROJECT_ARCHIVED and DIFFERENT_CONTENT.
+        EXPORT_MISSING, RUN_AS_FORBIDDEN, PROJECT_MISSING, PROJECT_ARCHIVED, DOMAIN_CLOSED and DIFFERENT_CONTENT.
         """
         workflow = entity_id(spec.workflow_id, identifier_pb2.WORKFLOW, "spec.workflow_id")
         used = Reference(EntityKind.WORKFLOW, workflow)
@@ -121,28 +130,11 @@ class LaunchPlans:
         interface = interface_pb2.TypedInterface.FromString(runs.interface)
         compiled, closure = compile_launch_plan(launch_plan, spec, interface)
         ran = compiler_pb2.CompiledWorkflowClosure.FromString(runs.closure)
-        needs = needed(launch_plan.scope, ran)
-        named = [*named_by_launch_plan(spec, "spec"), *named_by_closure(ran)]
-        now = self._clock()
-        row = {
-            "workflow_project": workflow.scope.project,
-            "workflow_name": workflow.name,
-            "workflow_version": workflow.version,
-            "state": INACTIVE,
-            "schedule": describe(compiled.entity_metadata.schedule),
-            "digest": digest(compiled),
-            "spec": readable(compiled),
-            "closure": readable(closure),
-            "created_at": now,
-            "updated_at": now,
-        }
+        new = new_launch_plan(launch_plan, compiled, closure, ran, self._clock())
         with self._database.write(launch_plan.scope) as tx:
             require_active(tx, launch_plan.scope.project)
-            require_exported(tx, launch_plan.scope, needs)
-            require_allowed(run_as(tx, launch_plan.scope), launch_plan.scope, named)
-            created = insert_version(tx, LAUNCH_PLANS, "launch plan", launch_plan, row)
-            if created:
-                insert_references(tx, EntityKind.LAUNCH_PLAN, launch_plan, [used])
+            require_open(tx, launch_plan.scope)
+            created = insert_launch_plan(tx, new)
             return self._one(tx, launch_plan), created
 
     def get(self, launch_plan: EntityId) -> LaunchPlan:
@@ -165,7 +157,7 @@ class LaunchPlans:
         """
         with self._database.write(launch_plan.scope) as tx:
             require_active(tx, launch_plan.scope.project)
-            activate(tx, launch_plan, by, Cause.ACTIVATE, self._clock())
+            make_active(tx, launch_plan, by, Cause.ACTIVATE, self._clock())
             return self._one(tx, launch_plan)
 
     def deactivate(self, launch_plan: EntityId, by: Principal) -> LaunchPlan:
@@ -194,7 +186,7 @@ class LaunchPlans:
                     {"state": f"active {active}" if active else "never active", "name": f"{scope}/{name}"},
                 )
             launch_plan = EntityId(scope, name, version)
-            activate(tx, launch_plan, by, Cause.ROLLBACK, self._clock())
+            make_active(tx, launch_plan, by, Cause.ROLLBACK, self._clock())
             return self._one(tx, launch_plan)
 
     def history(
@@ -211,7 +203,57 @@ class LaunchPlans:
         return from_row(row)
 
 
-def activate(tx: Transaction, launch_plan: EntityId, by: Principal, cause: Cause, now: int) -> None:
+@dataclass(frozen=True, slots=True)
+class NewLaunchPlan(New):
+    """A version of a launch plan that is to be inserted."""
+
+    workflow: EntityId
+    needs: frozenset[Reference]
+    named: tuple[NamedIdentity, ...]
+
+
+def new_launch_plan(
+    id_: EntityId,
+    spec: launch_plan_pb2.LaunchPlanSpec,
+    closure: launch_plan_pb2.LaunchPlanClosure,
+    runs: compiler_pb2.CompiledWorkflowClosure,
+    now: int,
+) -> NewLaunchPlan:
+    """Write a compiled launch plan of a compiled workflow down.
+
+    Raises INVALID_FIELD and what flyte/run_as.py raises of identities that are none.
+    """
+    workflow = entity_id(spec.workflow_id, identifier_pb2.WORKFLOW, "spec.workflow_id")
+    row = {
+        "workflow_project": workflow.scope.project,
+        "workflow_name": workflow.name,
+        "workflow_version": workflow.version,
+        "state": INACTIVE,
+        "schedule": describe(spec.entity_metadata.schedule),
+        "digest": digest(spec),
+        "spec": readable(spec),
+        "closure": readable(closure),
+        "created_at": now,
+        "updated_at": now,
+    }
+    named = (*named_by_launch_plan(spec, "spec"), *named_by_closure(runs))
+    return NewLaunchPlan(id_, row, workflow, needed(id_.scope, runs), named)
+
+
+def insert_launch_plan(tx: Transaction, new: NewLaunchPlan) -> bool:
+    """Insert a version, inactive, in a transaction of its scope; tell whether it is new.
+
+    Raises EXPORT_MISSING, RUN_AS_FORBIDDEN and DIFFERENT_CONTENT.
+    """
+    require_exported(tx, new.id.scope, new.needs)
+    require_allowed(run_as(tx, new.id.scope), new.id.scope, new.named)
+    created = insert_version(tx, LAUNCH_PLANS, "launch plan", new.id, new.row)
+    if created:
+        insert_references(tx, EntityKind.LAUNCH_PLAN, new.id, [Reference(EntityKind.WORKFLOW, new.workflow)])
+    return created
+
+
+def make_active(tx: Transaction, launch_plan: EntityId, by: Principal, cause: Cause, now: int) -> None:
     """Make a version the active one of its name, inside a transaction of its scope. Raises NOT_FOUND."""
     active = _held(tx, launch_plan)
     if active == launch_plan.version:

@@ -10,14 +10,16 @@ from fractions import Fraction
 from typing import Any, Final
 
 from flyteidl.admin import launch_plan_pb2, matchable_resource_pb2, task_pb2, workflow_pb2
-from flyteidl.core import compiler_pb2
+from flyteidl.core import compiler_pb2, tasks_pb2
 from google.protobuf.message import Message
 from sqlalchemy import Row, Select, Table, bindparam, select
 
 from airspace_server.admin import descriptions
+from airspace_server.admin.descriptions import Description
+from airspace_server.admin.gates import require_open
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
-from airspace_server.core.run_as import require_allowed
+from airspace_server.core.run_as import NamedIdentity, require_allowed
 from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.flyte.attributes import TASK_RESOURCE, limits
 from airspace_server.flyte.compiler import compile_task, compile_workflow, references
@@ -48,7 +50,7 @@ def one_version(versions: Table) -> Select[Any]:
 
 _TASK: Final = one_version(TASKS)
 _WORKFLOW: Final = one_version(WORKFLOWS)
-_ONE: Final = {
+ONE_OF: Final = {
     EntityKind.TASK: _TASK,
     EntityKind.WORKFLOW: _WORKFLOW,
     EntityKind.LAUNCH_PLAN: one_version(_LAUNCH_PLANS),
@@ -116,6 +118,87 @@ def insert_version(tx: Transaction, versions: Table, kind: str, id_: EntityId, r
     )
 
 
+@dataclass(frozen=True, slots=True)
+class New:
+    """A version that is to be inserted: its row, and what its scope must allow."""
+
+    id: EntityId
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask(New):
+    """A version of a task."""
+
+    template: tasks_pb2.TaskTemplate
+    named: tuple[NamedIdentity, ...]
+    description: Description
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorkflow(New):
+    """A version of a workflow."""
+
+    needs: frozenset[Reference]
+    refers: frozenset[Reference]
+    description: Description
+
+
+def new_task(id_: EntityId, task: compiler_pb2.CompiledTask, description: Description, now: int) -> NewTask:
+    """Write a compiled task down. Raises what flyte/run_as.py raises of identities that are none."""
+    closure = task_pb2.TaskClosure(compiled_task=task)
+    closure.created_at.FromMicroseconds(now)
+    row = {
+        "type": task.template.type,
+        "short_description": description.short,
+        "digest": digest(task),
+        "closure": readable(closure),
+        "created_at": now,
+    }
+    return NewTask(id_, row, task.template, tuple(named_by_task(task.template, "spec.template")), description)
+
+
+def insert_task(tx: Transaction, new: NewTask) -> bool:
+    """Insert a version of a task in a transaction of its scope; tell whether it is new.
+
+    Raises RUN_AS_FORBIDDEN, DIFFERENT_CONTENT and INVALID_FIELD for resources beyond the scope's limits.
+    """
+    scope = new.id.scope
+    require_allowed(run_as(tx, scope), scope, new.named)
+    require_within(new.template, _most(tx, scope))
+    created = insert_version(tx, TASKS, "task", new.id, new.row)
+    if created:
+        descriptions.insert(tx, EntityKind.TASK, new.id, new.description, new.row["created_at"])
+    return created
+
+
+def new_workflow(
+    id_: EntityId, closure: compiler_pb2.CompiledWorkflowClosure, description: Description, now: int
+) -> NewWorkflow:
+    """Write a compiled workflow down."""
+    row = {
+        "short_description": description.short,
+        "digest": digest(closure),
+        "interface": closure.primary.template.interface.SerializeToString(deterministic=True),
+        "closure": readable(closure),
+        "created_at": now,
+    }
+    return NewWorkflow(id_, row, needed(id_.scope, closure), of_workflow(closure), description)
+
+
+def insert_workflow(tx: Transaction, new: NewWorkflow) -> bool:
+    """Insert a version of a workflow in a transaction of its scope; tell whether it is new.
+
+    Raises EXPORT_MISSING and DIFFERENT_CONTENT.
+    """
+    require_exported(tx, new.id.scope, new.needs)
+    created = insert_version(tx, WORKFLOWS, "workflow", new.id, new.row)
+    if created:
+        insert_references(tx, EntityKind.WORKFLOW, new.id, new.refers)
+        descriptions.insert(tx, EntityKind.WORKFLOW, new.id, new.description, new.row["created_at"])
+    return created
+
+
 def insert_references(tx: Transaction, kind: EntityKind, id_: EntityId, used: Iterable[Reference]) -> None:
     """Note what a version that was just inserted refers to: what ListDependents reads."""
     rows = [
@@ -156,32 +239,18 @@ class Registry:
     def register_task(self, task: EntityId, spec: task_pb2.TaskSpec) -> tuple[Task, bool]:
         """Register a version of a task; tell whether it is new.
 
-        Raises PROJECT_MISSING, PROJECT_ARCHIVED, RUN_AS_FORBIDDEN, DIFFERENT_CONTENT, and what flyte/compiler.py and
-        flyte/run_as.py raise of a bad spec.
+        Raises PROJECT_MISSING, PROJECT_ARCHIVED, DOMAIN_CLOSED, RUN_AS_FORBIDDEN, DIFFERENT_CONTENT, and what
+        flyte/compiler.py and flyte/run_as.py raise of a bad spec.
         """
         closure = compile_task(task, spec)
         type_ = closure.compiled_task.template.type
         if len(type_) > _MAX_TYPE or "\0" in type_:
             raise invalid_field("spec.template.type", f"must have at most {_MAX_TYPE} characters, and no NUL")
-        named = list(named_by_task(closure.compiled_task.template, "spec.template"))
-        now = self._clock()
-        content = digest(closure.compiled_task)
-        closure.created_at.FromMicroseconds(now)
-        short, description = spec.description.short_description, descriptions.checked(spec.description)
-        row = {
-            "type": type_,
-            "short_description": short,
-            "digest": content,
-            "closure": readable(closure),
-            "created_at": now,
-        }
+        new = new_task(task, closure.compiled_task, Description.of(spec.description), self._clock())
         with self._database.write(task.scope) as tx:
             require_active(tx, task.scope.project)
-            require_allowed(run_as(tx, task.scope), task.scope, named)
-            require_within(closure.compiled_task.template, _most(tx, task.scope))
-            created = insert_version(tx, TASKS, "task", task, row)
-            if created:
-                descriptions.insert(tx, EntityKind.TASK, task, short, description, now)
+            require_open(tx, task.scope)
+            created = insert_task(tx, new)
             return self._task(tx, task), created
 
     def task(self, task: EntityId) -> Task:
@@ -194,8 +263,8 @@ class Registry:
 
         What it refers to of other projects must be exported to its own: that is asked before they are read.
 
-        Raises PROJECT_MISSING, PROJECT_ARCHIVED, DIFFERENT_CONTENT, FOREIGN_REFERENCE, EXPORT_MISSING and
-        WORKFLOW_INVALID.
+        Raises PROJECT_MISSING, PROJECT_ARCHIVED, DOMAIN_CLOSED, DIFFERENT_CONTENT, FOREIGN_REFERENCE, EXPORT_MISSING
+        and WORKFLOW_INVALID.
         """
         wanted = references(workflow, spec)
         with self._database.read(workflow.scope) as tx:
@@ -208,22 +277,11 @@ class Registry:
             others = [used for used in wanted if used.id.scope != workflow.scope]
             workflows = {id_: _closure(row) for id_, row in _found(tx, EntityKind.WORKFLOW, others)}
         closure = compile_workflow(workflow, spec, tasks, launch_plans, workflows)
-        now = self._clock()
-        short, description = spec.description.short_description, descriptions.checked(spec.description)
-        row = {
-            "short_description": short,
-            "digest": digest(closure),
-            "interface": closure.primary.template.interface.SerializeToString(deterministic=True),
-            "closure": readable(closure),
-            "created_at": now,
-        }
+        new = new_workflow(workflow, closure, Description.of(spec.description), self._clock())
         with self._database.write(workflow.scope) as tx:
             require_active(tx, workflow.scope.project)
-            require_exported(tx, workflow.scope, needed(workflow.scope, closure))
-            created = insert_version(tx, WORKFLOWS, "workflow", workflow, row)
-            if created:
-                insert_references(tx, EntityKind.WORKFLOW, workflow, of_workflow(closure))
-                descriptions.insert(tx, EntityKind.WORKFLOW, workflow, short, description, now)
+            require_open(tx, workflow.scope)
+            created = insert_workflow(tx, new)
             return self._workflow(tx, workflow), created
 
     def workflow(self, workflow: EntityId) -> Workflow:
@@ -254,7 +312,7 @@ def _most(tx: Transaction, scope: Scope) -> Mapping[str, Fraction]:
 def _found(tx: Transaction, kind: EntityKind, used: Iterable[Reference]) -> list[tuple[EntityId, Row[Any]]]:
     """Read those of a kind that are there; what is missing the compiler reports, with its place."""
     ids = [each.id for each in used if each.kind is kind]
-    rows = ((id_, tx.beside(id_.scope).one(_ONE[kind], name=id_.name, version=id_.version)) for id_ in ids)
+    rows = ((id_, tx.beside(id_.scope).one(ONE_OF[kind], name=id_.name, version=id_.version)) for id_ in ids)
     return [(id_, row) for id_, row in rows if row is not None]
 
 

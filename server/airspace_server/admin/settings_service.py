@@ -1,12 +1,16 @@
 """The front door of airspace.settings.v1. The interceptors have authenticated, authorized and validated every call."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from airspace.settings.v1 import settings_service_pb2 as pb
 from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
+from airspace_server.access.messages import timestamp
+from airspace_server.admin.gates import PROMOTION
 from airspace_server.core import names
 from airspace_server.core.errors import invalid_field
+from airspace_server.core.gates import NO_GATES, Freeze, Gates
 from airspace_server.core.quotas import LARGEST, Quota
 from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import ScopePattern
@@ -26,12 +30,18 @@ class SettingsService:
         with self._database.read() as tx:
             own_value, held = own(tx, RUN_AS, pattern), effective(tx, RUN_AS, pattern)
             own_limits, limits = own_quotas(tx, pattern), quotas(tx, pattern)
+            own_gates, held_gates = own(tx, PROMOTION, pattern), effective(tx, PROMOTION, pattern)
         response = pb.GetSettingsResponse(own_quotas=_quotas(own_limits))
         for quota, limit in limits.items():
             message = getattr(response.quotas, quota)
             message.limit = limit.value
             if limit.origin is not None:
                 message.origin.CopyFrom(_pattern_message(limit.origin))
+        if own_gates is not None:
+            response.own_gates.CopyFrom(_gates_message(Gates.loads(own_gates)))
+        response.gates.CopyFrom(_gates_message(NO_GATES if held_gates is None else Gates.loads(held_gates[0])))
+        if held_gates is not None:
+            response.gates_origin.CopyFrom(_pattern_message(held_gates[1]))
         if own_value is not None:
             response.own_run_as.CopyFrom(_message(RunAs.loads(own_value)))
         if held is not None:
@@ -58,6 +68,51 @@ class SettingsService:
         with self._database.write() as tx:
             put_quotas(tx, pattern, wanted)
         return pb.UpdateQuotasResponse(quotas=_quotas(wanted))
+
+    def UpdateGates(self, request: pb.UpdateGatesRequest, _call: Call) -> pb.UpdateGatesResponse:
+        """Set, or take away, what a pattern asks of versions that are promoted into it."""
+        pattern = ScopePattern(request.pattern.project, request.pattern.domain)
+        wanted = _gates(request.gates) if request.HasField("gates") else None
+        with self._database.write() as tx:
+            put(tx, PROMOTION, pattern, None if wanted is None else wanted.dumps())
+        return pb.UpdateGatesResponse(gates=None if wanted is None else _gates_message(wanted))
+
+
+_MOST: Final = {"successes": 1_000, "within_hours": 10_000, "soak_hours": 10_000, "approvals": 10}
+
+
+def _gates(message: pb.Gates) -> Gates:
+    for field, most in _MOST.items():
+        if getattr(message, field) > most:
+            raise invalid_field(f"gates.{field}", f"must be at most {most}")
+    freezes = []
+    for place, each in enumerate(message.freezes):
+        start, end = each.start.ToMicroseconds(), each.end.ToMicroseconds()
+        if not 0 <= start < end:
+            raise invalid_field(f"gates.freezes[{place}].end", "must be later than start, and both since 1970")
+        freezes.append(Freeze(start, end, each.reason))
+    return Gates(
+        message.successes,
+        message.within_hours,
+        message.soak_hours,
+        message.approvals,
+        message.closed,
+        tuple(freezes),
+    )
+
+
+def _gates_message(gates: Gates) -> pb.Gates:
+    return pb.Gates(
+        successes=gates.successes,
+        within_hours=gates.within_hours,
+        soak_hours=gates.soak_hours,
+        approvals=gates.approvals,
+        closed=gates.closed,
+        freezes=[
+            pb.Freeze(start=timestamp(each.start), end=timestamp(each.end), reason=each.reason)
+            for each in gates.freezes
+        ],
+    )
 
 
 def _pattern_message(pattern: ScopePattern) -> identifiers_pb2.ScopePattern:

@@ -27,6 +27,7 @@ class Permission(StrEnum):
     ACCESS_VIEW = "access.view"
     ACCESS_MANAGE = "access.manage"
     PROMOTION_PROMOTE = "promotion.promote"
+    PROMOTION_OVERRIDE = "promotion.override"
     EXPORT_MANAGE = "export.manage"
     AUDIT_VIEW = "audit.view"
 

@@ -156,6 +156,70 @@ class ActivationRow(SQLModel, table=True):
     at: int = _time()
 
 
+class PromotionRow(SQLModel, table=True):
+    """A promotion of a version into this scope. `gates` and `entries`, which are as they were last, are JSON lists.
+
+    The partial index is what keeps one of a version waiting.
+    """
+
+    __tablename__ = "promotions"
+    __table_args__ = (
+        ForeignKeyConstraint(["project"], ["projects.id"]),
+        Index(
+            "promotions_one_pending",
+            "project",
+            "domain",
+            "source_domain",
+            "kind",
+            "entity",
+            "version",
+            unique=True,
+            sqlite_where=text("state = 'PENDING'"),
+            postgresql_where=text("state = 'PENDING'"),
+        ),
+        Index("promotions_newest", "project", "domain", "created_at", "name"),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    name: str = Field(primary_key=True, max_length=63)
+    source_domain: str = Field(max_length=63)
+    kind: str = Field(max_length=16)
+    entity: str = Field(max_length=255)
+    version: str = Field(max_length=255)
+    activate: bool
+    state: str = Field(max_length=16)
+    requester: str = Field(max_length=255)
+    comment: str = _text()
+    gates: str = _text()
+    entries: str = _text()
+    artifacts: str = _text()
+    overridden: bool
+    decider: str = Field(max_length=255)
+    decision_comment: str = _text()
+    created_at: int = _time()
+    expires_at: int = _time()
+    decided_at: int | None = _time(optional=True)
+
+
+class PromotionApprovalRow(SQLModel, table=True):
+    """That somebody approved a promotion."""
+
+    __tablename__ = "promotion_approvals"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project", "domain", "promotion"], ["promotions.project", "promotions.domain", "promotions.name"]
+        ),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    promotion: str = Field(primary_key=True, max_length=63)
+    principal: str = Field(primary_key=True, max_length=255)
+    comment: str = _text()
+    at: int = _time()
+
+
 class ReferenceRow(SQLModel, table=True):
     """That a version of a scope, a WORKFLOW or LAUNCH_PLAN, refers to a version of a project in the same domain."""
 

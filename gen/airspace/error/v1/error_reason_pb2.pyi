@@ -24,6 +24,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_PERMISSION_MISSING: _ClassVar[ErrorReason]
     ERROR_REASON_GRANT_EXCEEDS_OWN: _ClassVar[ErrorReason]
     ERROR_REASON_RUN_AS_FORBIDDEN: _ClassVar[ErrorReason]
+    ERROR_REASON_OWN_APPROVAL: _ClassVar[ErrorReason]
     ERROR_REASON_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_ALREADY_EXISTS: _ClassVar[ErrorReason]
     ERROR_REASON_DIFFERENT_CONTENT: _ClassVar[ErrorReason]
@@ -36,6 +37,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_LAST_ADMIN: _ClassVar[ErrorReason]
     ERROR_REASON_EXPORT_MISSING: _ClassVar[ErrorReason]
     ERROR_REASON_NESTING_TOO_DEEP: _ClassVar[ErrorReason]
+    ERROR_REASON_DOMAIN_CLOSED: _ClassVar[ErrorReason]
     ERROR_REASON_ETAG_MISMATCH: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_MANY_STREAMS: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_LARGE: _ClassVar[ErrorReason]
@@ -61,6 +63,7 @@ ERROR_REASON_ACCOUNT_DISABLED: ErrorReason
 ERROR_REASON_PERMISSION_MISSING: ErrorReason
 ERROR_REASON_GRANT_EXCEEDS_OWN: ErrorReason
 ERROR_REASON_RUN_AS_FORBIDDEN: ErrorReason
+ERROR_REASON_OWN_APPROVAL: ErrorReason
 ERROR_REASON_NOT_FOUND: ErrorReason
 ERROR_REASON_ALREADY_EXISTS: ErrorReason
 ERROR_REASON_DIFFERENT_CONTENT: ErrorReason
@@ -73,6 +76,7 @@ ERROR_REASON_NOT_RUNNABLE: ErrorReason
 ERROR_REASON_LAST_ADMIN: ErrorReason
 ERROR_REASON_EXPORT_MISSING: ErrorReason
 ERROR_REASON_NESTING_TOO_DEEP: ErrorReason
+ERROR_REASON_DOMAIN_CLOSED: ErrorReason
 ERROR_REASON_ETAG_MISMATCH: ErrorReason
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason
 ERROR_REASON_TOO_LARGE: ErrorReason

@@ -32,6 +32,7 @@ class Permission(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PERMISSION_PROMOTION_PROMOTE: _ClassVar[Permission]
     PERMISSION_EXPORT_MANAGE: _ClassVar[Permission]
     PERMISSION_AUDIT_VIEW: _ClassVar[Permission]
+    PERMISSION_PROMOTION_OVERRIDE: _ClassVar[Permission]
 
 class Guard(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -78,6 +79,7 @@ PERMISSION_ACCESS_MANAGE: Permission
 PERMISSION_PROMOTION_PROMOTE: Permission
 PERMISSION_EXPORT_MANAGE: Permission
 PERMISSION_AUDIT_VIEW: Permission
+PERMISSION_PROMOTION_OVERRIDE: Permission
 GUARD_UNSPECIFIED: Guard
 GUARD_REQUIRE: Guard
 GUARD_AUTHENTICATED: Guard

@@ -24,15 +24,20 @@ _sym_db = _symbol_database.Default()
 
 from airspace.options.v1 import options_pb2 as airspace_dot_options_dot_v1_dot_options__pb2
 from airspace.type.v1 import identifiers_pb2 as airspace_dot_type_dot_v1_dot_identifiers__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+airspace/settings/v1/settings_service.proto\x12\x14\x61irspace.settings.v1\x1a!airspace/options/v1/options.proto\x1a\"airspace/type/v1/identifiers.proto\"\x91\x01\n\x05RunAs\x12 \n\x10service_accounts\x18\x01 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12\x19\n\tiam_roles\x18\x02 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12(\n\x17\x64\x65\x66\x61ult_service_account\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\x12!\n\x10\x64\x65\x66\x61ult_iam_role\x18\x04 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\"\xb0\x01\n\x06Quotas\x12\x1f\n\x12\x65xecutions_running\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecutions_queued\x18\x02 \x01(\rH\x01\x88\x01\x01\x12 \n\x13launches_per_minute\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x15\n\x13_executions_runningB\x14\n\x12_executions_queuedB\x16\n\x14_launches_per_minute\"F\n\x05Quota\x12\r\n\x05limit\x18\x01 \x01(\r\x12.\n\x06origin\x18\x02 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"\xbc\x01\n\x0f\x45\x66\x66\x65\x63tiveQuotas\x12\x37\n\x12\x65xecutions_running\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x36\n\x11\x65xecutions_queued\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x38\n\x13launches_per_minute\x18\x03 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\"M\n\x12GetSettingsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\"\x93\x02\n\x13GetSettingsResponse\x12/\n\nown_run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12\x35\n\rrun_as_origin\x18\x03 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\x12\x30\n\nown_quotas\x18\x04 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\x12\x35\n\x06quotas\x18\x05 \x01(\x0b\x32%.airspace.settings.v1.EffectiveQuotas\"z\n\x12UpdateRunAsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"B\n\x13UpdateRunAsResponse\x12+\n\x06run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"|\n\x13UpdateQuotasRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12,\n\x06quotas\x18\x02 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"D\n\x14UpdateQuotasResponse\x12,\n\x06quotas\x18\x01 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas2\xfa\x02\n\x0fSettingsService\x12z\n\x0bGetSettings\x12(.airspace.settings.v1.GetSettingsRequest\x1a).airspace.settings.v1.GetSettingsResponse\"\x16\x90\x02\x01\xaa\xbb\x18\x0f\x08\x01\x12\x0b\x08\x0f*\x07pattern\x12s\n\x0bUpdateRunAs\x12(.airspace.settings.v1.UpdateRunAsRequest\x1a).airspace.settings.v1.UpdateRunAsResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12v\n\x0cUpdateQuotas\x12).airspace.settings.v1.UpdateQuotasRequest\x1a*.airspace.settings.v1.UpdateQuotasResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+airspace/settings/v1/settings_service.proto\x12\x14\x61irspace.settings.v1\x1a!airspace/options/v1/options.proto\x1a\"airspace/type/v1/identifiers.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x06\x46reeze\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x06reason\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xc8\x01\"\x9e\x01\n\x05Gates\x12\x11\n\tsuccesses\x18\x01 \x01(\r\x12\x14\n\x0cwithin_hours\x18\x02 \x01(\r\x12\x12\n\nsoak_hours\x18\x03 \x01(\r\x12\x11\n\tapprovals\x18\x04 \x01(\r\x12\x0e\n\x06\x63losed\x18\x05 \x01(\x08\x12\x35\n\x07\x66reezes\x18\x06 \x03(\x0b\x32\x1c.airspace.settings.v1.FreezeB\x06\xb2\xbb\x18\x02\x18\x64\"\x91\x01\n\x05RunAs\x12 \n\x10service_accounts\x18\x01 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12\x19\n\tiam_roles\x18\x02 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12(\n\x17\x64\x65\x66\x61ult_service_account\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\x12!\n\x10\x64\x65\x66\x61ult_iam_role\x18\x04 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\"\xb0\x01\n\x06Quotas\x12\x1f\n\x12\x65xecutions_running\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecutions_queued\x18\x02 \x01(\rH\x01\x88\x01\x01\x12 \n\x13launches_per_minute\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x15\n\x13_executions_runningB\x14\n\x12_executions_queuedB\x16\n\x14_launches_per_minute\"F\n\x05Quota\x12\r\n\x05limit\x18\x01 \x01(\r\x12.\n\x06origin\x18\x02 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"\xbc\x01\n\x0f\x45\x66\x66\x65\x63tiveQuotas\x12\x37\n\x12\x65xecutions_running\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x36\n\x11\x65xecutions_queued\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x38\n\x13launches_per_minute\x18\x03 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\"M\n\x12GetSettingsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\"\xa5\x03\n\x13GetSettingsResponse\x12/\n\nown_run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12\x35\n\rrun_as_origin\x18\x03 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\x12\x30\n\nown_quotas\x18\x04 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\x12\x35\n\x06quotas\x18\x05 \x01(\x0b\x32%.airspace.settings.v1.EffectiveQuotas\x12.\n\town_gates\x18\x06 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12*\n\x05gates\x18\x07 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12\x34\n\x0cgates_origin\x18\x08 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"z\n\x12UpdateRunAsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"B\n\x13UpdateRunAsResponse\x12+\n\x06run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"|\n\x13UpdateQuotasRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12,\n\x06quotas\x18\x02 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"D\n\x14UpdateQuotasResponse\x12,\n\x06quotas\x18\x01 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"y\n\x12UpdateGatesRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12*\n\x05gates\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\"A\n\x13UpdateGatesResponse\x12*\n\x05gates\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates2\xef\x03\n\x0fSettingsService\x12z\n\x0bGetSettings\x12(.airspace.settings.v1.GetSettingsRequest\x1a).airspace.settings.v1.GetSettingsResponse\"\x16\x90\x02\x01\xaa\xbb\x18\x0f\x08\x01\x12\x0b\x08\x0f*\x07pattern\x12s\n\x0bUpdateRunAs\x12(.airspace.settings.v1.UpdateRunAsRequest\x1a).airspace.settings.v1.UpdateRunAsResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12v\n\x0cUpdateQuotas\x12).airspace.settings.v1.UpdateQuotasRequest\x1a*.airspace.settings.v1.UpdateQuotasResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12s\n\x0bUpdateGates\x12(.airspace.settings.v1.UpdateGatesRequest\x1a).airspace.settings.v1.UpdateGatesResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'airspace.settings.v1.settings_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_FREEZE'].fields_by_name['reason']._loaded_options = None
+  _globals['_FREEZE'].fields_by_name['reason']._serialized_options = b'\262\273\030\003\030\310\001'
+  _globals['_GATES'].fields_by_name['freezes']._loaded_options = None
+  _globals['_GATES'].fields_by_name['freezes']._serialized_options = b'\262\273\030\002\030d'
   _globals['_RUNAS'].fields_by_name['service_accounts']._loaded_options = None
   _globals['_RUNAS'].fields_by_name['service_accounts']._serialized_options = b'\262\273\030\002\030d'
   _globals['_RUNAS'].fields_by_name['iam_roles']._loaded_options = None
@@ -47,32 +52,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATERUNASREQUEST'].fields_by_name['pattern']._serialized_options = b'\262\273\030\002\010\001'
   _globals['_UPDATEQUOTASREQUEST'].fields_by_name['pattern']._loaded_options = None
   _globals['_UPDATEQUOTASREQUEST'].fields_by_name['pattern']._serialized_options = b'\262\273\030\002\010\001'
+  _globals['_UPDATEGATESREQUEST'].fields_by_name['pattern']._loaded_options = None
+  _globals['_UPDATEGATESREQUEST'].fields_by_name['pattern']._serialized_options = b'\262\273\030\002\010\001'
   _globals['_SETTINGSSERVICE'].methods_by_name['GetSettings']._loaded_options = None
   _globals['_SETTINGSSERVICE'].methods_by_name['GetSettings']._serialized_options = b'\220\002\001\252\273\030\017\010\001\022\013\010\017*\007pattern'
   _globals['_SETTINGSSERVICE'].methods_by_name['UpdateRunAs']._loaded_options = None
   _globals['_SETTINGSSERVICE'].methods_by_name['UpdateRunAs']._serialized_options = b'\220\002\002\252\273\030\010\010\001\022\004\010\0200\001'
   _globals['_SETTINGSSERVICE'].methods_by_name['UpdateQuotas']._loaded_options = None
   _globals['_SETTINGSSERVICE'].methods_by_name['UpdateQuotas']._serialized_options = b'\220\002\002\252\273\030\010\010\001\022\004\010\0200\001'
-  _globals['_RUNAS']._serialized_start=141
-  _globals['_RUNAS']._serialized_end=286
-  _globals['_QUOTAS']._serialized_start=289
-  _globals['_QUOTAS']._serialized_end=465
-  _globals['_QUOTA']._serialized_start=467
-  _globals['_QUOTA']._serialized_end=537
-  _globals['_EFFECTIVEQUOTAS']._serialized_start=540
-  _globals['_EFFECTIVEQUOTAS']._serialized_end=728
-  _globals['_GETSETTINGSREQUEST']._serialized_start=730
-  _globals['_GETSETTINGSREQUEST']._serialized_end=807
-  _globals['_GETSETTINGSRESPONSE']._serialized_start=810
-  _globals['_GETSETTINGSRESPONSE']._serialized_end=1085
-  _globals['_UPDATERUNASREQUEST']._serialized_start=1087
-  _globals['_UPDATERUNASREQUEST']._serialized_end=1209
-  _globals['_UPDATERUNASRESPONSE']._serialized_start=1211
-  _globals['_UPDATERUNASRESPONSE']._serialized_end=1277
-  _globals['_UPDATEQUOTASREQUEST']._serialized_start=1279
-  _globals['_UPDATEQUOTASREQUEST']._serialized_end=1403
-  _globals['_UPDATEQUOTASRESPONSE']._serialized_start=1405
-  _globals['_UPDATEQUOTASRESPONSE']._serialized_end=1473
-  _globals['_SETTINGSSERVICE']._serialized_start=1476
-  _globals['_SETTINGSSERVICE']._serialized_end=1854
+  _globals['_SETTINGSSERVICE'].methods_by_name['UpdateGates']._loaded_options = None
+  _globals['_SETTINGSSERVICE'].methods_by_name['UpdateGates']._serialized_options = b'\220\002\002\252\273\030\010\010\001\022\004\010\0200\001'
+  _globals['_FREEZE']._serialized_start=173
+  _globals['_FREEZE']._serialized_end=290
+  _globals['_GATES']._serialized_start=293
+  _globals['_GATES']._serialized_end=451
+  _globals['_RUNAS']._serialized_start=454
+  _globals['_RUNAS']._serialized_end=599
+  _globals['_QUOTAS']._serialized_start=602
+  _globals['_QUOTAS']._serialized_end=778
+  _globals['_QUOTA']._serialized_start=780
+  _globals['_QUOTA']._serialized_end=850
+  _globals['_EFFECTIVEQUOTAS']._serialized_start=853
+  _globals['_EFFECTIVEQUOTAS']._serialized_end=1041
+  _globals['_GETSETTINGSREQUEST']._serialized_start=1043
+  _globals['_GETSETTINGSREQUEST']._serialized_end=1120
+  _globals['_GETSETTINGSRESPONSE']._serialized_start=1123
+  _globals['_GETSETTINGSRESPONSE']._serialized_end=1544
+  _globals['_UPDATERUNASREQUEST']._serialized_start=1546
+  _globals['_UPDATERUNASREQUEST']._serialized_end=1668
+  _globals['_UPDATERUNASRESPONSE']._serialized_start=1670
+  _globals['_UPDATERUNASRESPONSE']._serialized_end=1736
+  _globals['_UPDATEQUOTASREQUEST']._serialized_start=1738
+  _globals['_UPDATEQUOTASREQUEST']._serialized_end=1862
+  _globals['_UPDATEQUOTASRESPONSE']._serialized_start=1864
+  _globals['_UPDATEQUOTASRESPONSE']._serialized_end=1932
+  _globals['_UPDATEGATESREQUEST']._serialized_start=1934
+  _globals['_UPDATEGATESREQUEST']._serialized_end=2055
+  _globals['_UPDATEGATESRESPONSE']._serialized_start=2057
+  _globals['_UPDATEGATESRESPONSE']._serialized_end=2122
+  _globals['_SETTINGSSERVICE']._serialized_start=2125
+  _globals['_SETTINGSSERVICE']._serialized_end=2620
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,8 @@
+import datetime
+
 from airspace.options.v1 import options_pb2 as _options_pb2
 from airspace.type.v1 import identifiers_pb2 as _identifiers_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -7,6 +10,32 @@ from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Freeze(_message.Message):
+    __slots__ = ("start", "end", "reason")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    reason: str
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Gates(_message.Message):
+    __slots__ = ("successes", "within_hours", "soak_hours", "approvals", "closed", "freezes")
+    SUCCESSES_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_HOURS_FIELD_NUMBER: _ClassVar[int]
+    SOAK_HOURS_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    FREEZES_FIELD_NUMBER: _ClassVar[int]
+    successes: int
+    within_hours: int
+    soak_hours: int
+    approvals: int
+    closed: bool
+    freezes: _containers.RepeatedCompositeFieldContainer[Freeze]
+    def __init__(self, successes: _Optional[int] = ..., within_hours: _Optional[int] = ..., soak_hours: _Optional[int] = ..., approvals: _Optional[int] = ..., closed: _Optional[bool] = ..., freezes: _Optional[_Iterable[_Union[Freeze, _Mapping]]] = ...) -> None: ...
 
 class RunAs(_message.Message):
     __slots__ = ("service_accounts", "iam_roles", "default_service_account", "default_iam_role")
@@ -55,18 +84,24 @@ class GetSettingsRequest(_message.Message):
     def __init__(self, pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
 
 class GetSettingsResponse(_message.Message):
-    __slots__ = ("own_run_as", "run_as", "run_as_origin", "own_quotas", "quotas")
+    __slots__ = ("own_run_as", "run_as", "run_as_origin", "own_quotas", "quotas", "own_gates", "gates", "gates_origin")
     OWN_RUN_AS_FIELD_NUMBER: _ClassVar[int]
     RUN_AS_FIELD_NUMBER: _ClassVar[int]
     RUN_AS_ORIGIN_FIELD_NUMBER: _ClassVar[int]
     OWN_QUOTAS_FIELD_NUMBER: _ClassVar[int]
     QUOTAS_FIELD_NUMBER: _ClassVar[int]
+    OWN_GATES_FIELD_NUMBER: _ClassVar[int]
+    GATES_FIELD_NUMBER: _ClassVar[int]
+    GATES_ORIGIN_FIELD_NUMBER: _ClassVar[int]
     own_run_as: RunAs
     run_as: RunAs
     run_as_origin: _identifiers_pb2.ScopePattern
     own_quotas: Quotas
     quotas: EffectiveQuotas
-    def __init__(self, own_run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., own_quotas: _Optional[_Union[Quotas, _Mapping]] = ..., quotas: _Optional[_Union[EffectiveQuotas, _Mapping]] = ...) -> None: ...
+    own_gates: Gates
+    gates: Gates
+    gates_origin: _identifiers_pb2.ScopePattern
+    def __init__(self, own_run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., own_quotas: _Optional[_Union[Quotas, _Mapping]] = ..., quotas: _Optional[_Union[EffectiveQuotas, _Mapping]] = ..., own_gates: _Optional[_Union[Gates, _Mapping]] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., gates_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
 
 class UpdateRunAsRequest(_message.Message):
     __slots__ = ("pattern", "run_as")
@@ -95,3 +130,17 @@ class UpdateQuotasResponse(_message.Message):
     QUOTAS_FIELD_NUMBER: _ClassVar[int]
     quotas: Quotas
     def __init__(self, quotas: _Optional[_Union[Quotas, _Mapping]] = ...) -> None: ...
+
+class UpdateGatesRequest(_message.Message):
+    __slots__ = ("pattern", "gates")
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    GATES_FIELD_NUMBER: _ClassVar[int]
+    pattern: _identifiers_pb2.ScopePattern
+    gates: Gates
+    def __init__(self, pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ...) -> None: ...
+
+class UpdateGatesResponse(_message.Message):
+    __slots__ = ("gates",)
+    GATES_FIELD_NUMBER: _ClassVar[int]
+    gates: Gates
+    def __init__(self, gates: _Optional[_Union[Gates, _Mapping]] = ...) -> None: ...

@@ -52,6 +52,11 @@ class SettingsServiceStub:
                 request_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasRequest.SerializeToString,
                 response_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasResponse.FromString,
                 _registered_method=True)
+        self.UpdateGates = channel.unary_unary(
+                '/airspace.settings.v1.SettingsService/UpdateGates',
+                request_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesRequest.SerializeToString,
+                response_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesResponse.FromString,
+                _registered_method=True)
 
 
 class SettingsServiceServicer:
@@ -83,6 +88,14 @@ class SettingsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateGates(self, request, context):
+        """Sets what a pattern asks of versions that are promoted into it. Only for those who may change the settings of the
+        whole server: whoever promotes must not be able to open the gates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettingsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -100,6 +113,11 @@ def add_SettingsServiceServicer_to_server(servicer, server):
                     servicer.UpdateQuotas,
                     request_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasRequest.FromString,
                     response_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasResponse.SerializeToString,
+            ),
+            'UpdateGates': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateGates,
+                    request_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesRequest.FromString,
+                    response_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -186,6 +204,33 @@ class SettingsService:
             '/airspace.settings.v1.SettingsService/UpdateQuotas',
             airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasRequest.SerializeToString,
             airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateQuotasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateGates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.settings.v1.SettingsService/UpdateGates',
+            airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesRequest.SerializeToString,
+            airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesResponse.FromString,
             options,
             channel_credentials,
             insecure,
