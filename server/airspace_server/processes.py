@@ -108,12 +108,15 @@ def work(settings: Settings, *, child: bool) -> None:
         data = settings.data.resolve()
         database.before_commit = Ledger(database, keys.secret(data / "keys", "audit-heads"), clock.now).keep
         artifacts = LocalArtifactStore(data / "artifacts")
+        weights = ", ".join(f"{domain} {weight}" for domain, weight in settings.weights.items())
+        _log.info("domains share the slots", extra={"airspace": {"slots": settings.slots, "weights": weights}})
         worker = Worker(
             database,
             artifacts,
             LocalRunner(data / "work", callback=_callback(settings), sandbox=_sandbox(settings, artifacts)),
             owner=f"{socket.gethostname()[:32]}-{os.getpid()}",
             slots=settings.slots,
+            weights=settings.weights,
         )
         _say(_READY)
         worker.run(stop)

@@ -8,7 +8,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -26,6 +26,10 @@ class SettingsError(ValueError):
 
 class StartError(RuntimeError):
     """Something that a process needs is not there or does not come up. For the operator."""
+
+
+MAX_WEIGHT: Final = 1000
+"""Largest weight of a domain."""
 
 
 def _address(host: str, port: int) -> str:
@@ -93,6 +97,8 @@ class Settings(BaseSettings):
     """What they ask it for, separated by spaces."""
     bootstrap_admin: str = ""
     """In production: the member that becomes the administrator when nobody is bound to anything yet."""
+    shares: Annotated[Mapping[str, int], NoDecode] = Field(default_factory=dict)
+    """Weights by which domains share a worker's slots: DOMAIN=N, separated by commas; empty gives the last one half."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Task attempts that one worker runs at once."""
     sandbox: bool | None = None
@@ -143,6 +149,21 @@ class Settings(BaseSettings):
             listed[name] = account
         return listed
 
+    @field_validator("shares", mode="before")
+    @classmethod
+    def _weighed(cls, shares: object) -> object:
+        if not isinstance(shares, str):
+            return shares
+        weights: dict[str, int] = {}
+        for entry in filter(None, (part.strip() for part in shares.split(","))):
+            domain, _, weight = entry.partition("=")
+            if not weight.isascii() or not weight.isdigit() or not 0 < int(weight) <= MAX_WEIGHT or domain in weights:
+                raise ValueError(
+                    f"must be DOMAIN=N, separated by commas, with N from 1 to {MAX_WEIGHT}, and not {entry}"
+                )
+            weights[domain] = int(weight)
+        return weights
+
     @field_validator("domains", mode="before")
     @classmethod
     def _separated(cls, domains: object) -> object:
@@ -174,6 +195,8 @@ class Settings(BaseSettings):
             raise SettingsError("audience must not be empty")
         if self.tls_client_accounts and not self.issues_tokens:
             raise SettingsError("tls_client_accounts names service accounts, which need built_in_issuer=true")
+        if self.shares and set(self.shares) != set(self.domains):
+            raise SettingsError(f"shares must name every domain and no other: {', '.join(self.domains)}")
         if self.mode == "development":
             if not self.loopback:
                 raise SettingsError(
@@ -239,6 +262,13 @@ class Settings(BaseSettings):
         return self.tls_roots or self.tls_certificate
 
     @property
+    def weights(self) -> Mapping[str, int]:
+        """How the domains share a worker's slots, in their order; the last one has as much as all others together."""
+        others = len(self.domains) - 1
+        last = self.domains[-1]
+        return {domain: self.shares.get(domain, max(1, others if domain == last else 1)) for domain in self.domains}
+
+    @property
     def database(self) -> str:
         """The database's SQLAlchemy URL."""
         return self.database_url or f"sqlite:///{self.data.absolute() / 'airspace.db'}"
@@ -252,6 +282,7 @@ class Settings(BaseSettings):
         """Return the variables from which another process, in whatever folder, reads the same settings."""
         values = self.model_dump(exclude_none=True)
         values["data"], values["domains"] = self.data.absolute(), ",".join(self.domains)
+        values["shares"] = ",".join(f"{domain}={weight}" for domain, weight in self.shares.items())
         values["tls_client_accounts"] = ",".join(f"{name}={who}" for name, who in self.tls_client_accounts.items())
         return {f"AIRSPACE_{name.upper()}": str(value) for name, value in values.items()}
 

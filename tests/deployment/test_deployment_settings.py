@@ -56,6 +56,13 @@ SETTINGS = {
     "a domain twice": Case("setting domains:", {"domains": "development,development"}),
     "no domain": Case("setting domains:", {"domains": ""}),
     "domains as a list in JSON": Case("setting domains:", {"domains": '["development"]'}),
+    "a share that is no number": Case("setting shares:", {"shares": "production=half"}),
+    "a share of nothing": Case("setting shares:", {"shares": "production=0"}),
+    "a domain with two shares": Case("setting shares:", {"shares": "production=1,production=2"}),
+    "shares of some domains": Case("shares must name every domain", {"shares": "production=1"}),
+    "a share of a domain that there is not": Case(
+        "shares must name every domain", {"shares": "development=1,staging=1,production=1,lab=1"}
+    ),
     "everybody as a proxy": Case("setting http_proxies:", {"http_proxies": "*"}),
     "a proxy without its address": Case("setting http_proxies:", {"http_proxies": "127.0.0.1, proxy.example"}),
     "another kind of database": Case("setting database_url:", {"database_url": "mysql://u:s3cret@localhost/db"}),
@@ -260,6 +267,7 @@ def test_a_process_reads_what_another_hands_on(monkeypatch, tmp_path: Path):
         oidc_issuer="https://issuer.example",
         oidc_audience="airspace",
         domains=("dev", "prod"),
+        shares={"dev": 1, "prod": 3},
         tls_client_roots=tmp_path / "r.pem",
         tls_client_accounts={"URI:https://example.org/?team=ci": "ci", "DNS:runner.example.org": "runner"},
         mtls_port=8443,

@@ -9,6 +9,8 @@ from flyteidl.core import compiler_pb2, condition_pb2, identifier_pb2, literals_
 from sqlalchemy import select
 
 from airspace_server.core.scope import ExecutionId, Scope
+from airspace_server.core.shares import Shares
+from airspace_server.engine.admission import Room
 from airspace_server.storage.database import Database
 from airspace_server.storage.tables import (
     ExecutionRow,
@@ -160,6 +162,11 @@ def closure(
         sub_workflows=[compiler_pb2.CompiledWorkflow(template=sub) for sub in subs],
         tasks=[compiler_pb2.CompiledTask(template=one) for one in tasks],
     )
+
+
+def room(any_: int, held: Mapping[str, int] | None = None, **weights: int) -> Room:
+    """Room for so many executions, in a worker whose domains have shares only if weights of its slots are given."""
+    return Room(any_, held or {}, Shares.of(weights, sum(weights.values())))
 
 
 def add_project(database: Database) -> None:

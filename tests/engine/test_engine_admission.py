@@ -9,7 +9,20 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from engine_rows import SCOPE, ask_abort, attempts_of, closure, launch, lines, literals, node, stored, task, workflow
+from engine_rows import (
+    SCOPE,
+    ask_abort,
+    attempts_of,
+    closure,
+    launch,
+    lines,
+    literals,
+    node,
+    room,
+    stored,
+    task,
+    workflow,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -85,25 +98,67 @@ QUEUES = st.lists(
     st.builds(Queue, st.sampled_from(SCOPES), st.integers(-2, 6), st.integers(0, 6), st.integers(0, 9)),
     unique_by=lambda one: one.scope,
 )
+COUNTS = st.fixed_dictionaries({"development": st.integers(0, 9), "production": st.integers(0, 9)})
+WEIGHTS = st.fixed_dictionaries({"development": st.integers(1, 5), "production": st.integers(1, 5)})
 
 
-@given(QUEUES, st.integers(0, 12), st.dictionaries(st.sampled_from(SCOPES), st.integers(1, 9)))
-def test_nobody_gets_more_than_may_begin_and_no_room_stays_empty(queues, room, turns):
-    chosen = Counter(choose(queues, room, turns))
+@given(QUEUES, st.integers(0, 12), COUNTS, COUNTS, WEIGHTS, st.dictionaries(st.sampled_from(SCOPES), st.integers(1, 9)))
+def test_nobody_gets_more_than_may_begin_and_no_room_stays_empty(queues, free, held, running, weights, turns):
+    space = room(free, held, **weights)
+    order = choose(queues, space, running, turns)
+    chosen = Counter(order)
     may = {one.scope: max(0, one.admissible) for one in queues}
     assert all(count <= may[scope] for scope, count in chosen.items())
-    assert chosen.total() == min(room, sum(may.values()))
-    running = {one.scope: one.running + chosen[one.scope] for one in queues}
-    for more in chosen:  # whoever got something has at most one more than whoever still waits
-        assert all(running[more] <= running[less] + 1 for less in may if may[less] > chosen[less])
+    assert chosen.total() >= min(free, sum(may.values()))
+    beyond = Counter(scope.domain for scope in order[free:])  # only what a domain's share is short of
+    assert all(held[domain] + count <= space.shares.holds(domain) for domain, count in beyond.items())
+    for domain in held:
+        left = sum(may[scope] - chosen[scope] for scope in may if scope.domain == domain)
+        got = sum(count for scope, count in chosen.items() if scope.domain == domain)
+        assert left == 0 or held[domain] + got >= space.shares.holds(domain)
+    now = {one.scope: one.running + chosen[one.scope] for one in queues}
+    for more in chosen:  # whoever got something has at most one more than whoever still waits in its domain
+        others = [less for less in may if less.domain == more.domain and may[less] > chosen[less]]
+        assert all(now[more] <= now[less] + 1 for less in others)
 
 
 def test_projects_take_turns_however_long_ones_queue_is_and_however_old():
     long, short = Scope("a", "development"), Scope("b", "development")
     queues = [Queue(long, 1000, 0, 1), Queue(short, 3, 0, 900)]
-    assert choose(queues, 6, {}) == [long, short, long, short, long, short]
-    assert choose(queues, 1, {long: 4, short: 3}) == [short]
-    assert choose([Queue(long, 1000, 2, 1), Queue(short, 3, 0, 900)], 2, {}) == [short, short]
+    assert choose(queues, room(6), {}, {}) == [long, short, long, short, long, short]
+    assert choose(queues, room(1), {}, {long: 4, short: 3}) == [short]
+    assert choose([Queue(long, 1000, 2, 1), Queue(short, 3, 0, 900)], room(2), {}, {}) == [short, short]
+
+
+def test_domains_begin_by_their_shares_however_many_projects_one_has():
+    many = [Queue(Scope(name, "development"), 9, 0, 1) for name in "abcdefgh"]
+    release = Queue(Scope("z", "production"), 9, 0, 900)
+    chosen = choose([*many, release], room(6, development=1, production=2), {}, {})
+    assert Counter(scope.domain for scope in chosen) == {"production": 4, "development": 2}
+    busy = choose(
+        [*many, release],
+        room(2, {"production": 2, "development": 1}, development=1, production=2),
+        {"production": 20},
+        {},
+    )
+    assert [scope.domain for scope in busy] == ["development", "development"]
+
+
+def test_a_worker_that_is_full_of_one_domain_takes_what_is_anothers_share(store, other, database):
+    production = Scope("flights", "production")
+    queue(database, 5)
+    assert len(store.lease(NOW, room(4, development=2, production=2))) == 4
+    full = room(0, {"development": 4}, development=2, production=2)
+    assert not store.poll(NOW, full).open
+    assert store.lease(NOW, full) == []
+    queue(database, 3, production, since=100)
+    assert store.poll(NOW, full).open
+    leases = store.lease(NOW, full)
+    assert [lease.execution.scope for lease in leases] == [production, production]
+    later = NOW + LEASE_US + 1  # and of what another worker left, too
+    taken = other.lease(later, full)
+    assert [lease.execution.scope for lease in taken] == [production, production]
+    assert {lease.execution.name for lease in taken} == {lease.execution.name for lease in leases}
 
 
 def test_a_project_with_a_long_queue_does_not_keep_anothers_waiting(store, database):
@@ -112,7 +167,7 @@ def test_a_project_with_a_long_queue_does_not_keep_anothers_waiting(store, datab
     queue(database, 2, Scope("trains", "development"), since=100)
     order = []
     for _ in range(4):  # one slot, and executions that end before the next one begins
-        (lease,) = store.lease(NOW, 1)
+        (lease,) = store.lease(NOW, room(1))
         order.append(lease.execution.scope.project)
         end(store, lease)
     assert sorted(order) == ["flights", "flights", "trains", "trains"]
@@ -125,13 +180,13 @@ def test_a_project_with_a_long_queue_does_not_keep_anothers_waiting(store, datab
 def test_no_more_are_leased_than_may_run_and_the_rest_follows_as_they_end(store, other, database):
     limit(database, 2)
     queue(database, 5)
-    first = store.lease(NOW, 9)
+    first = store.lease(NOW, room(9))
     assert names(first) == ["e0", "e1"]
-    assert not other.poll(NOW, wants_more=True).open
-    assert other.lease(NOW, 9) == []
+    assert not other.poll(NOW, room(1)).open
+    assert other.lease(NOW, room(9)) == []
     end(store, first[0])
-    assert other.poll(NOW, wants_more=True).open
-    assert names(other.lease(NOW, 9)) == ["e2"]
+    assert other.poll(NOW, room(1)).open
+    assert names(other.lease(NOW, room(9))) == ["e2"]
 
 
 def test_each_scope_has_its_own_limit_from_where_it_is_set(store, database):
@@ -139,36 +194,39 @@ def test_each_scope_has_its_own_limit_from_where_it_is_set(store, database):
     limit(database, 3, ("flights", "production"))
     queue(database, 4)
     queue(database, 4, Scope("flights", "production"))
-    assert Counter(lease.execution.scope.domain for lease in store.lease(NOW, 9)) == {"development": 1, "production": 3}
+    assert Counter(lease.execution.scope.domain for lease in store.lease(NOW, room(9))) == {
+        "development": 1,
+        "production": 3,
+    }
 
 
 def test_nothing_begins_where_nothing_may_and_raising_the_limit_is_enough(store, database):
     limit(database, 0)
     queue(database, 1)
-    assert store.lease(NOW, 9) == []
+    assert store.lease(NOW, room(9)) == []
     limit(database, 1)
-    assert len(store.lease(NOW, 9)) == 1
+    assert len(store.lease(NOW, room(9))) == 1
 
 
 def test_a_lowered_limit_ends_nothing_and_lets_nothing_begin(store, database):
     queue(database, 4)
-    leases = store.lease(NOW, 3)
+    leases = store.lease(NOW, room(3))
     limit(database, 2)
     for lease in leases[:2]:
-        assert store.lease(NOW, 9) == []
+        assert store.lease(NOW, room(9)) == []
         end(store, lease)
-    assert names(store.lease(NOW, 9)) == ["e3"]
+    assert names(store.lease(NOW, room(9))) == ["e3"]
 
 
 def test_what_a_worker_gave_back_or_left_keeps_its_place_and_no_other_gets_it(store, other, database):
     limit(database, 1)
     queue(database, 2)
-    (lease,) = store.lease(NOW, 9)
+    (lease,) = store.lease(NOW, room(9))
     store.release(lease)
-    assert names(other.lease(NOW, 9)) == ["e0"]
+    assert names(other.lease(NOW, room(9))) == ["e0"]
     later = NOW + LEASE_US + 1  # the second worker is dead by now
-    assert names(store.lease(later, 9)) == ["e0"]
-    assert store.lease(later, 9) == []
+    assert names(store.lease(later, room(9))) == ["e0"]
+    assert store.lease(later, room(9)) == []
     assert admitted(database) == 1
 
 
@@ -176,7 +234,7 @@ def test_what_is_only_to_be_ended_takes_nobodys_place(store, database):
     limit(database, 1)
     never_begun, waiting = queue(database, 2)
     ask_abort(database, never_begun)
-    leases = {lease.execution: lease for lease in store.lease(NOW, 9)}
+    leases = {lease.execution: lease for lease in store.lease(NOW, room(9))}
     assert leases.keys() == {never_begun, waiting}
     assert admitted(database) == 1
     state = store.load(leases[waiting]).state
@@ -199,7 +257,7 @@ def test_however_many_workers_ask_at_once_the_limit_holds(database_url, database
     def work(store):
         seen = []
         for _ in range(12):
-            for lease in store.lease(NOW, 3):
+            for lease in store.lease(NOW, room(3)):
                 seen.append(admitted(database))
                 end(store, lease)
         return seen

@@ -14,6 +14,7 @@ from engine_rows import (
     nodes_of,
     outputs_of,
     promise,
+    room,
     stored,
     transitions_of,
     workflow,
@@ -67,7 +68,7 @@ EVENTS = [
 
 def test_every_step_is_read_back_as_it_was_committed(store, database):
     execution = launch(database, "e1", compiled(), literals(x=1))
-    (lease,) = store.lease(NOW, 1)
+    (lease,) = store.lease(NOW, room(1))
     plan = parse(store.closure(SCOPE.domain, store.load(lease).runs))
     state = store.load(lease).state
     for tick, one in enumerate(EVENTS):
@@ -96,25 +97,25 @@ def test_every_step_is_read_back_as_it_was_committed(store, database):
 
 def test_an_execution_has_one_owner_until_its_lease_ends(store, other, database):
     launch(database, "e1", compiled())
-    assert len(store.lease(NOW, 5)) == 1
-    assert other.lease(NOW + LEASE_US, 5) == []
-    assert len(other.lease(NOW + LEASE_US + 1, 5)) == 1
+    assert len(store.lease(NOW, room(5))) == 1
+    assert other.lease(NOW + LEASE_US, room(5)) == []
+    assert len(other.lease(NOW + LEASE_US + 1, room(5))) == 1
 
 
 def test_a_renewed_lease_lasts_and_a_lost_one_is_told(store, other, database):
     launch(database, "e1", compiled())
-    (lease,) = store.lease(NOW, 5)
+    (lease,) = store.lease(NOW, room(5))
     assert store.renew([lease], NOW + LEASE_US) == frozenset()
-    assert other.lease(NOW + LEASE_US + 1, 5) == []
-    other.lease(NOW + 3 * LEASE_US, 5)
+    assert other.lease(NOW + LEASE_US + 1, room(5)) == []
+    other.lease(NOW + 3 * LEASE_US, room(5))
     assert store.renew([lease], NOW + 3 * LEASE_US) == {lease}
 
 
 def test_a_worker_that_lost_its_lease_changes_nothing(store, other, database):
     execution = launch(database, "e1", compiled(), literals(x=1))
-    (lease,) = store.lease(NOW, 1)
+    (lease,) = store.lease(NOW, room(1))
     plan, state = parse(compiled()), store.load(lease).state
-    other.lease(NOW + LEASE_US + 1, 1)
+    other.lease(NOW + LEASE_US + 1, room(1))
     with pytest.raises(LeaseLostError):
         store.commit(lease, state, graph.apply(plan, state, Begun()), NOW)
     with pytest.raises(LeaseLostError):
@@ -127,14 +128,14 @@ def test_a_worker_that_lost_its_lease_changes_nothing(store, other, database):
 
 def test_a_released_execution_is_anybodys_at_once(store, other, database):
     launch(database, "e1", compiled())
-    (lease,) = store.lease(NOW, 1)
+    (lease,) = store.lease(NOW, room(1))
     store.release(lease)
-    assert len(other.lease(NOW, 1)) == 1
+    assert len(other.lease(NOW, room(1))) == 1
 
 
 def test_a_step_that_knows_nothing_of_an_abort_is_refused_and_the_abort_goes_through(store, database):
     execution = launch(database, "e1", compiled(), literals(x=1))
-    (lease,) = store.lease(NOW, 1)
+    (lease,) = store.lease(NOW, room(1))
     plan, state = parse(compiled()), store.load(lease).state
     ask_abort(database, execution)
     with pytest.raises(AbortAskedError):
@@ -148,38 +149,38 @@ def test_a_step_that_knows_nothing_of_an_abort_is_refused_and_the_abort_goes_thr
 def test_leases_are_given_to_abandoned_work_first_and_then_in_the_order_of_launch(store, other, database):
     for name, created_at in (("late", 9), ("early", 3), ("middle", 5)):
         launch(database, name, compiled(), created_at=created_at)
-    assert [lease.execution.name for lease in other.lease(NOW, 1)] == ["early"]
+    assert [lease.execution.name for lease in other.lease(NOW, room(1))] == ["early"]
     later = NOW + LEASE_US + 1
-    assert [lease.execution.name for lease in store.lease(later, 2)] == ["early", "middle"]
-    assert [lease.execution.name for lease in store.lease(later, 2)] == ["late"]
+    assert [lease.execution.name for lease in store.lease(later, room(2))] == ["early", "middle"]
+    assert [lease.execution.name for lease in store.lease(later, room(2))] == ["late"]
 
 
 def test_what_is_to_be_aborted_needs_no_room(store, other, database):
     execution = launch(database, "e1", compiled())
-    assert not store.poll(NOW, wants_more=False).open
-    assert store.poll(NOW, wants_more=True).open
+    assert not store.poll(NOW, None).open
+    assert store.poll(NOW, room(1)).open
     ask_abort(database, execution)
-    assert store.poll(NOW, wants_more=False).open
-    (lease,) = store.lease(NOW, 0)
+    assert store.poll(NOW, None).open
+    (lease,) = store.lease(NOW, None)
     assert lease.execution == execution
-    assert store.poll(NOW, wants_more=False).aborting == {execution}
-    assert other.poll(NOW, wants_more=True).aborting == frozenset()
+    assert store.poll(NOW, None).aborting == {execution}
+    assert other.poll(NOW, room(1)).aborting == frozenset()
 
 
 def test_ended_executions_are_never_leased(store, database):
     execution = launch(database, "e1", compiled())
     ask_abort(database, execution)
-    (lease,) = store.lease(NOW, 1)
+    (lease,) = store.lease(NOW, room(1))
     state = store.load(lease).state
     store.commit(lease, state, graph.apply(parse(compiled()), state, Aborted()), NOW)
-    assert store.lease(NOW + 9 * LEASE_US, 9) == []
-    assert not store.poll(NOW, wants_more=True).open
+    assert store.lease(NOW + 9 * LEASE_US, room(9)) == []
+    assert not store.poll(NOW, room(1)).open
 
 
 def test_executions_of_every_scope_are_leased_and_stay_in_theirs(store, database):
     there = launch(database, "e1", compiled(), literals(x=1), scope=Scope("flights", "production"))
     here = launch(database, "e1", compiled(), literals(x=2))
-    leases = {lease.execution: lease for lease in store.lease(NOW, 9)}
+    leases = {lease.execution: lease for lease in store.lease(NOW, room(9))}
     assert leases.keys() == {there, here}
     state = store.load(leases[there]).state
     assert state.inputs == literals(x=1)
@@ -204,8 +205,8 @@ def test_looking_for_work_on_sqlite_uses_the_indexes_of_open_executions(migrated
     event.listen(database.engine, "before_cursor_execute", explain)
     for name in ("e1", "e2"):
         launch(database, name, compiled())
-    store.poll(NOW, wants_more=True)
-    store.lease(NOW, 1)
+    store.poll(NOW, room(1))
+    store.lease(NOW, room(1))
     database.close()
     indexes = ("executions_open", "executions_waiting", "executions_admitted")
     assert [sum(index in plan for plan in plans) for index in indexes] == [5, 3, 2]
@@ -214,7 +215,7 @@ def test_looking_for_work_on_sqlite_uses_the_indexes_of_open_executions(migrated
 
 def test_the_state_of_an_execution_that_is_failing_keeps_its_error(store, database):
     launch(database, "e1", compiled(), literals(x=1))
-    (lease,) = store.lease(NOW, 1)
+    (lease,) = store.lease(NOW, room(1))
     state = store.load(lease).state
     error = ExecutionError("USER:ValueError", "no runway", ErrorKind.USER)
     failing = replace(state, phase=ExecutionPhase.FAILING, error=error)

@@ -17,6 +17,7 @@ from engine_rows import (
     nodes_of,
     outputs_of,
     promise,
+    room,
     stored,
     task,
     transitions_of,
@@ -266,7 +267,7 @@ def test_a_worker_that_lost_an_execution_ends_what_it_runs_of_it(database, worki
         (attempt,) = attempts_of(database, execution)
         pid = json.loads(attempt.handle)["pid"]
         thief = EngineStore(database, "thief")
-        (lease,) = thief.lease(now() + LATER, 1)
+        (lease,) = thief.lease(now() + LATER, room(1))
         until(lambda: not psutil.pid_exists(pid))
         thief.release(lease)
         gate.touch()

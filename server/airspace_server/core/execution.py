@@ -71,6 +71,8 @@ class AttemptPhase(StrEnum):
     ABORTED = "ABORTED"
     TIMED_OUT = "TIMED_OUT"
     LOST = "LOST"
+    PREEMPTED = "PREEMPTED"
+    """Its slot was wanted by a domain whose share it is; the task has lost no try by that."""
     """The worker that ran it is gone; it does not count against the task's retries."""
 
 

@@ -4,6 +4,7 @@ The decision is made from the rows themselves, in the transaction that takes the
 one.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,6 +13,7 @@ from sqlalchemy import bindparam, func, select
 
 from airspace_server.core.quotas import Quota
 from airspace_server.core.scope import ExecutionId, Scope
+from airspace_server.core.shares import Shares
 from airspace_server.execution.queue import ADMITTED, WAITING
 from airspace_server.storage.database import Transaction
 from airspace_server.storage.settings import limits
@@ -44,16 +46,42 @@ class Queue:
     oldest: int
 
 
-def choose(queues: Collection[Queue], room: int, turns: Mapping[Scope, int]) -> Sequence[Scope]:
-    """Say whose executions begin, one after the other, at most `room`.
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many executions a worker can take: so many of any domain, and more of those of which it holds too few."""
 
-    The scope with the fewest running ones comes first; of those, the one whose last turn is the longest ago.
+    any: int
+    held: Mapping[str, int]
+    shares: Shares
+
+    def takes(self, domain: str, chosen: Sequence[Scope]) -> bool:
+        """Tell whether it takes one more of a domain when it has these already."""
+        if len(chosen) < self.any:
+            return True
+        own = sum(scope.domain == domain for scope in chosen)
+        return self.held.get(domain, 0) + own < self.shares.holds(domain)
+
+
+def choose(
+    queues: Collection[Queue], room: Room, running: Mapping[str, int], turns: Mapping[Scope, int]
+) -> Sequence[Scope]:
+    """Say whose executions begin, one after the other, as long as there is room.
+
+    The domain that runs the least of its share comes first; in it the scope with the fewest running ones, and of those
+    the one whose last turn is the longest ago. `running` counts the executions of whole domains.
     """
-    turns, left = dict(turns), {queue.scope: queue for queue in queues if queue.admissible > 0}
+    turns, running = dict(turns), dict(running)
+    left = {queue.scope: queue for queue in queues if queue.admissible > 0}
     chosen: list[Scope] = []
-    while left and len(chosen) < room:
-        first = min(left.values(), key=lambda one: (one.running, turns.get(one.scope, 0), one.oldest, one.scope))
+
+    def place(one: Queue) -> tuple[object, ...]:
+        rank = room.shares.rank(one.scope.domain, running.get(one.scope.domain, 0))
+        return rank, one.running, turns.get(one.scope, 0), one.oldest, one.scope
+
+    while candidates := [one for one in left.values() if room.takes(one.scope.domain, chosen)]:
+        first = min(candidates, key=place)
         chosen.append(first.scope)
+        running[first.scope.domain] = running.get(first.scope.domain, 0) + 1
         turns[first.scope] = max(turns.values(), default=0) + 1
         if first.admissible == 1:
             del left[first.scope]
@@ -68,15 +96,17 @@ class Admission:
     def __init__(self) -> None:
         self._turns: dict[Scope, int] = {}
 
-    def possible(self, tx: Transaction) -> bool:
+    def possible(self, tx: Transaction, room: Room) -> bool:
         """Tell whether anything that waits may begin, as things are now."""
-        return any(queue.admissible > 0 for queue in _queues(tx))
+        queues, _ = _queues(tx)
+        return any(queue.admissible > 0 and room.takes(queue.scope.domain, ()) for queue in queues)
 
-    def next(self, tx: Transaction, room: int) -> Sequence[ExecutionId]:
-        """Choose what begins, at most `room`; other workers choose after this transaction."""
+    def next(self, tx: Transaction, room: Room) -> Sequence[ExecutionId]:
+        """Choose what begins as long as there is room; other workers choose after this transaction."""
         tx.hold("admission of executions")
         executions = []
-        chosen = choose(_queues(tx), room, self._turns)
+        queues, running = _queues(tx)
+        chosen = choose(queues, room, running, self._turns)
         for scope in dict.fromkeys(chosen):
             rows = tx.all(_NEXT, of_project=scope.project, of_domain=scope.domain, limit=chosen.count(scope))
             executions += [ExecutionId(scope, row.name) for row in rows]
@@ -85,14 +115,18 @@ class Admission:
         return executions
 
 
-def _queues(tx: Transaction) -> Sequence[Queue]:
+def _queues(tx: Transaction) -> tuple[Sequence[Queue], Mapping[str, int]]:
+    """Return what waits in each scope, and how many executions run in each domain."""
     waiting = tx.all(_QUEUES)
     if not waiting:
-        return ()
+        return (), {}
     scopes = [Scope(row.project, row.domain) for row in waiting]
     most = limits(tx, Quota.EXECUTIONS_RUNNING, scopes)
     running = {Scope(row.project, row.domain): row.running for row in tx.all(_RUNNING)}
+    of_domain: Counter[str] = Counter()
+    for scope, count in running.items():
+        of_domain[scope.domain] += count
     return [
         Queue(scope, min(row.waiting, most[scope] - running.get(scope, 0)), running.get(scope, 0), row.oldest)
         for scope, row in zip(scopes, waiting, strict=True)
-    ]
+    ], of_domain

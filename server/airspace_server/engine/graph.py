@@ -23,7 +23,7 @@ from airspace_server.core.execution import (
 )
 from airspace_server.engine.bindings import UnresolvedError, resolve_all
 from airspace_server.engine.conditions import UndecidedError, first
-from airspace_server.engine.outcome import Failed, Lost, Outcome, Succeeded, TimedOut
+from airspace_server.engine.outcome import Failed, Lost, Outcome, Preempted, Succeeded, TimedOut
 from airspace_server.engine.plan import ROOT, Bindings, Entity, Frame, Node, Plan, unique_id
 
 SYSTEM_RETRIES: Final = 3
@@ -32,6 +32,8 @@ SYSTEM_RETRIES: Final = 3
 LOST_RETRIES: Final = 10
 """How often a node is tried again after its worker was gone: one that takes its worker down must end."""
 
+_NO_TRY: Final = frozenset({AttemptPhase.LOST, AttemptPhase.PREEMPTED})
+"""Ends of attempts that cost the task none of its retries."""
 _BAD_NODE: Final = frozenset({NodePhase.FAILED, NodePhase.TIMED_OUT})
 
 
@@ -262,12 +264,13 @@ class _Move:
         self.phase, self._error = phase, error
         self._transitions.append(Transition(None, phase, error=error))
 
-    def _unsuccessful(self, node: NodeState, outcome: Failed | TimedOut | Lost) -> None:
+    def _unsuccessful(self, node: NodeState, outcome: Failed | TimedOut | Lost | Preempted) -> None:
         """Let the node be tried again, or fail it."""
         phases = {
             Failed: (AttemptPhase.FAILED, NodePhase.FAILED),
             TimedOut: (AttemptPhase.TIMED_OUT, NodePhase.TIMED_OUT),
             Lost: (AttemptPhase.LOST, NodePhase.FAILED),
+            Preempted: (AttemptPhase.PREEMPTED, NodePhase.FAILED),
         }
         attempt_phase, node_phase = phases[type(outcome)]
         node = _end_last(node, attempt_phase, outcome.error)
@@ -276,12 +279,14 @@ class _Move:
         else:
             self._put(replace(node, phase=node_phase, error=outcome.error))
 
-    def _tried_again(self, node: NodeState, outcome: Failed | TimedOut | Lost) -> bool:
+    def _tried_again(self, node: NodeState, outcome: Failed | TimedOut | Lost | Preempted) -> bool:
+        if isinstance(outcome, Preempted):
+            return True
         if isinstance(outcome, Lost):
             return sum(one.phase is AttemptPhase.LOST for one in node.attempts) <= LOST_RETRIES
         if isinstance(outcome, Failed) and not outcome.retryable:
             return False
-        failed = [one.error.kind for one in node.attempts if one.error and one.phase is not AttemptPhase.LOST]
+        failed = [one.error.kind for one in node.attempts if one.error and one.phase not in _NO_TRY]
         allowed = SYSTEM_RETRIES if outcome.error.kind is ErrorKind.SYSTEM else self._plan.nodes[node.id].retries
         return failed.count(outcome.error.kind) <= allowed
 

@@ -36,4 +36,11 @@ class Lost:
     error: ExecutionError
 
 
-Outcome = Succeeded | Failed | TimedOut | Lost
+@dataclass(frozen=True, slots=True)
+class Preempted:
+    """The attempt was ended because another domain wanted its share of the slots. It is tried again, whatever was."""
+
+    error: ExecutionError
+
+
+Outcome = Succeeded | Failed | TimedOut | Lost | Preempted

@@ -4,8 +4,9 @@ A lease is an owner, an expiry and an epoch. Whoever takes the lease raises the 
 that it was taken under: a worker that slept through its lease finds it gone and changes nothing any more.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flyteidl.admin import execution_pb2, task_pb2
@@ -22,7 +23,7 @@ from airspace_server.core.execution import (
     NodePhase,
 )
 from airspace_server.core.scope import ExecutionId, Scope
-from airspace_server.engine.admission import Admission
+from airspace_server.engine.admission import Admission, Room
 from airspace_server.engine.graph import Attempt, NodeState, State, Step
 from airspace_server.engine.plan import Entity
 from airspace_server.execution.queue import OPEN
@@ -76,7 +77,10 @@ _HELD_ABORTING: Final = select(*_KEY).where(
     _executions.c.lease_expires_at >= bindparam("now"),
     _executions.c.lease_owner == bindparam("owner"),
 )
-_LOCK_ABORTING, _LOCK_EXPIRED = (scan.with_for_update(skip_locked=True) for scan in (_UNHELD_ABORTING, _EXPIRED))
+_EXPIRED_OF: Final = _EXPIRED.where(_executions.c.domain == bindparam("of_domain"))
+_LOCK_ABORTING, _LOCK_EXPIRED, _LOCK_EXPIRED_OF = (
+    scan.with_for_update(skip_locked=True) for scan in (_UNHELD_ABORTING, _EXPIRED, _EXPIRED_OF)
+)
 
 
 def _of_key(statement: Update) -> Update:
@@ -245,20 +249,28 @@ class EngineStore:
         self._owner = owner
         self._admission = Admission()
 
-    def poll(self, now: int, *, wants_more: bool) -> Polled:
+    def poll(self, now: int, room: Room | None) -> Polled:
         """Look, without a write: cheap enough for many times a second.
 
-        `open` tells of an execution that can be leased: any one if `wants_more`, else only one to be aborted.
+        `open` tells of an execution that can be leased: one to be aborted, or any one that there is room for.
         """
         with self._database.read(across=True) as tx:
-            scans = (_EXPIRED, _UNHELD_ABORTING) if wants_more else (_UNHELD_ABORTING,)
-            found = any(tx.one(scan, now=now, limit=1) for scan in scans)
-            found = found or (wants_more and self._admission.possible(tx))
+            found = tx.one(_UNHELD_ABORTING, now=now, limit=1) is not None
+            found = found or (room is not None and self._may_go_on(tx, now, room))
             aborting = frozenset(_id(row) for row in tx.all(_HELD_ABORTING, now=now, owner=self._owner))
         return Polled(found, aborting)
 
-    def lease(self, now: int, limit: int) -> Sequence[Lease]:
-        """Take executions that nobody has: those that are to be aborted, and up to `limit` others.
+    def _may_go_on(self, tx: Transaction, now: int, room: Room) -> bool:
+        """Tell whether there is an execution that a worker has left, or one that may begin, and room for it."""
+        if room.any > 0 and tx.one(_EXPIRED, now=now, limit=1):
+            return True
+        short = [domain for domain in room.shares.slots if room.takes(domain, ())]
+        if any(tx.one(_EXPIRED_OF, now=now, of_domain=domain, limit=1) for domain in short):
+            return True
+        return self._admission.possible(tx, room)
+
+    def lease(self, now: int, room: Room | None) -> Sequence[Lease]:
+        """Take executions that nobody has: those that are to be aborted, and others that there is room for.
 
         Those whose worker went away come before those that have not begun; of these only as many as the quota of their
         scope lets run (engine/admission.py), in a scope in the order of their launch.
@@ -267,13 +279,24 @@ class EngineStore:
         with self._database.write(across=True) as tx:
             rows = tx.all(_LOCK_ABORTING, now=now, limit=_ABORTING_AT_ONCE)
             leases.extend(self._take(tx, _id(row), now) for row in rows)
-            if limit > 0:
-                rows = tx.all(_LOCK_EXPIRED, now=now, limit=limit)
-                leases.extend(self._take(tx, _id(row), now) for row in rows)
-                limit -= len(rows)
-            if limit > 0:
-                leases.extend(self._take(tx, execution, now) for execution in self._admission.next(tx, limit))
+            if room is not None:
+                left = self._left_behind(tx, now, room)
+                leases.extend(self._take(tx, execution, now) for execution in left)
+                held = Counter(room.held) + Counter(execution.scope.domain for execution in left)
+                room = replace(room, any=max(0, room.any - len(left)), held=held)
+                leases.extend(self._take(tx, execution, now) for execution in self._admission.next(tx, room))
         return leases
+
+    def _left_behind(self, tx: Transaction, now: int, room: Room) -> Sequence[ExecutionId]:
+        """Lock executions whose worker went away, as many as there is room for."""
+        found = [_id(row) for row in tx.all(_LOCK_EXPIRED, now=now, limit=room.any)] if room.any > 0 else []
+        for domain in room.shares.slots:
+            own = room.held.get(domain, 0) + sum(execution.scope.domain == domain for execution in found)
+            if room.any <= len(found) and own < room.shares.holds(domain):
+                limit = room.shares.holds(domain) - own
+                more = (_id(row) for row in tx.all(_LOCK_EXPIRED_OF, now=now, of_domain=domain, limit=limit))
+                found.extend(execution for execution in more if execution not in found)
+        return found
 
     def renew(self, leases: Collection[Lease], now: int) -> frozenset[Lease]:
         """Extend the leases and return those that are lost."""

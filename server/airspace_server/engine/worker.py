@@ -9,6 +9,9 @@ before anything follows from it, so a worker can be killed at any moment and ano
 - A worker that has lost an execution to another one notices at its next write, which does nothing, and ends what it
   still runs of it.
 
+Its slots are shared between domains (core/shares.py): a free one goes to the domain that uses the least of its share.
+Where none is free, an attempt that runs beyond its domain's share is ended for a later domain that wants its own.
+
 To drain, a worker takes nothing and starts nothing any more, lets running attempts go on for a while, and then ends
 them as LOST and gives its executions back, so that the next worker goes on at once.
 """
@@ -17,19 +20,23 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from airspace_server.artifacts.store import ArtifactStore
 from airspace_server.core.clock import Clock, now
 from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase
-from airspace_server.core.scope import ExecutionId
+from airspace_server.core.scope import ExecutionId, Scope
+from airspace_server.core.shares import Shares
 from airspace_server.engine import graph
-from airspace_server.engine.outcome import Failed, Lost, Outcome, Succeeded, TimedOut
+from airspace_server.engine.admission import Room
+from airspace_server.engine.outcome import Failed, Lost, Outcome, Preempted, Succeeded, TimedOut
 from airspace_server.engine.plan import Entity, NotRunnableError, Plan, parse
 from airspace_server.engine.runners.base import AttemptSpec, RefusedError, Runner
 from airspace_server.engine.store import AbortAskedError, EngineStore, Lease, LeaseLostError, Loaded
@@ -70,12 +77,19 @@ class _Running:
     deadline: float | None
     ended: bool = False
     timed_out: bool = False
+    preempted_for: str = ""
+    """The domain that wants its slot; "" while it may keep it."""
+
+    @property
+    def domain(self) -> str:
+        return self.held.lease.execution.scope.domain
 
 
 class Worker:
     """Runs executions of one database with one runner, up to `slots` attempts at once.
 
-    `owner` is the worker's name in leases. `drain` is in seconds. `checkpoint` is called with the name of each point
+    `owner` is the worker's name in leases. `weights` say how the slots are shared between the domains, which are in
+    the server's order. `drain` is in seconds. `checkpoint` is called with the name of each point
     at which a crash is a case of its own; `clock` gives microseconds since the epoch.
     """
 
@@ -87,6 +101,7 @@ class Worker:
         *,
         owner: str,
         slots: int,
+        weights: Mapping[str, int] | None = None,
         drain: float = DRAIN_SECONDS,
         clock: Clock = now,
         checkpoint: Callable[[str], None] = lambda _: None,
@@ -95,6 +110,7 @@ class Worker:
         self._artifacts = artifacts
         self._runner = runner
         self._slots = slots
+        self._shares = Shares.of(weights or {}, slots)
         self._drain = drain
         self._clock = clock
         self._checkpoint = checkpoint
@@ -139,9 +155,14 @@ class Worker:
     # --- executions
 
     def _poll(self, *, takes: bool) -> None:
-        """Notice what changed outside. A worker holds no more executions than it has slots, so that each gets one."""
-        room = max(0, self._slots - len(self._held)) if takes else 0
-        polled = self._store.poll(self._clock(), wants_more=room > 0)
+        """Notice what changed outside.
+
+        A worker holds as many executions as it has slots, so that each gets one, and more only of domains of which it
+        holds fewer than their share.
+        """
+        domains = Counter(execution.scope.domain for execution in self._held)
+        room = Room(max(0, self._slots - len(self._held)), domains, self._shares) if takes else None
+        polled = self._store.poll(self._clock(), room)
         for execution in polled.aborting:
             held = self._held.get(execution)
             if held and held.state.phase is not ExecutionPhase.ABORTING:
@@ -271,14 +292,56 @@ class Worker:
     # --- attempts
 
     def _fill_slots(self) -> None:
-        """Start what waits: each slot goes to the execution that has the fewest attempts running."""
+        """Start what waits.
+
+        Each slot goes to the domain that uses the least of its share, there to the scope and then to the execution
+        that have the fewest attempts running.
+        """
         while len(self._attempts) < self._slots:
             ready = [
                 (held, node_id) for held in self._held.values() if (node_id := next(graph.waiting(held.state), ""))
             ]
             if not ready:
                 return
-            self._start(*min(ready, key=lambda one: len(one[0].running)))
+            domains = Counter(running.domain for running in self._attempts.values())
+            scopes = Counter(running.held.lease.execution.scope for running in self._attempts.values())
+
+            def place(one: tuple[_Held, str], domains: Counter[str] = domains, scopes: Counter[Scope] = scopes) -> Any:
+                scope = one[0].lease.execution.scope
+                return self._shares.rank(scope.domain, domains[scope.domain]), scopes[scope], len(one[0].running)
+
+            self._start(*min(ready, key=place))
+        self._preempt()
+
+    def _preempt(self) -> None:
+        """End what runs beyond its domain's share, the newest first, for later domains that want a slot of theirs."""
+        waiting = self._waiting()
+        while True:
+            promised = Counter(running.preempted_for for running in self._attempts.values() if running.preempted_for)
+            kept = Counter(running.domain for running in self._attempts.values() if not running.ended)
+            wanting = [domain for domain, count in waiting.items() if count > promised[domain]]
+            pair = self._shares.reclaim(kept + promised, wanting)
+            if pair is None:
+                return
+            claimant, loser = pair
+            newest = next((one for one in reversed(self._attempts) if self._keeps(one, loser)), None)
+            if newest is None:
+                return
+            self._attempts[newest].preempted_for = claimant
+            self._end(newest)
+
+    def _keeps(self, handle: str, domain: str) -> bool:
+        running = self._attempts[handle]
+        return running.domain == domain and not running.ended
+
+    def _waiting(self) -> Counter[str]:
+        """Count the nodes of each domain that wait for a slot; of one execution at most as many as there are slots."""
+        waiting: Counter[str] = Counter()
+        for held in self._held.values():
+            count = sum(1 for _ in islice(graph.waiting(held.state), self._slots))
+            if count:
+                waiting[held.lease.execution.scope.domain] += count
+        return waiting
 
     def _start(self, held: _Held, node_id: str) -> None:
         node, number = held.plan.nodes[node_id], len(held.state.nodes[node_id].attempts)
@@ -358,6 +421,9 @@ class Worker:
             timeout = running.held.plan.nodes[running.node_id].timeout_us / 1e6
             text = f"the attempt was ended after its timeout of {timeout:g} s"
             outcome = TimedOut(ExecutionError("TIMED_OUT", text, ErrorKind.USER))
+        elif running.preempted_for and not isinstance(outcome, Succeeded):
+            text = f"the attempt's slot was wanted by {running.preempted_for}, whose share it is"
+            outcome = Preempted(ExecutionError("PREEMPTED", text, ErrorKind.SYSTEM))
         self._apply(running.held, graph.AttemptEnded(running.node_id, running.number, outcome))
 
     def _end_all(self) -> None:

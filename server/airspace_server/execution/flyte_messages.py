@@ -42,6 +42,7 @@ _ATTEMPT_PHASES: Final[Mapping[AttemptPhase, Any]] = {
     AttemptPhase.ABORTED: core_execution_pb2.TaskExecution.ABORTED,
     AttemptPhase.TIMED_OUT: core_execution_pb2.TaskExecution.FAILED,  # Flyte's attempts know no timeout
     AttemptPhase.LOST: core_execution_pb2.TaskExecution.FAILED,
+    AttemptPhase.PREEMPTED: core_execution_pb2.TaskExecution.FAILED,
 }
 _KINDS: Final = {
     ErrorKind.USER: core_execution_pb2.ExecutionError.USER,
