@@ -51,6 +51,7 @@ from airspace_server.admin.settings_service import SettingsService
 from airspace_server.artifacts import http as artifact_http
 from airspace_server.artifacts.flyte import DataProxy, scope_of_native_url
 from airspace_server.artifacts.local import LocalArtifactStore
+from airspace_server.artifacts.pages import UsedPages
 from airspace_server.artifacts.signing import UrlGrant, UrlSigner
 from airspace_server.audit.http import recorded
 from airspace_server.audit.ledger import Ledger
@@ -59,6 +60,7 @@ from airspace_server.certificates import Identity, Watched
 from airspace_server.core import clock
 from airspace_server.core.errors import token_missing
 from airspace_server.execution.catalog import Catalog
+from airspace_server.execution.decks import Decks
 from airspace_server.execution.flyte import ExecutionFlyte, scope_of_flyte_url
 from airspace_server.execution.launch import Launcher
 from airspace_server.execution.service import ExecutionService
@@ -147,6 +149,7 @@ class Parts:
         lists = VersionLists(database, self.pager)
         executions = self.executions
         launcher = Launcher(database, Catalog(), clock.now)
+        decks = Decks(executions, self.artifacts, self.signer, self.url, clock.now)
         native_doors = (
             ProjectService(database, self.pager, clock.now, settings.domains),
             RegistryService(registry, lists),
@@ -162,7 +165,7 @@ class Parts:
             AdminFlyte(database, registry, launch_plans, self.pager, clock.now, settings.domains),
             AttributesFlyte(database, settings.domains),
             EntitiesFlyte(database, self.pager, settings.domains),
-            ExecutionFlyte(database, launcher, executions, self.pager, settings.domains),
+            ExecutionFlyte(database, launcher, executions, decks, self.pager, settings.domains),
             DataProxy(
                 self.artifacts, self.signer, self.url, clock.now, MAX_UPLOAD, settings.domains, self._admit_upload
             ),
@@ -186,7 +189,8 @@ class Parts:
     def routes(self) -> list[BaseRoute]:
         """Return what the HTTP port serves: artifacts, the token endpoint, and whether the process is up."""
         served: list[BaseRoute] = [Route("/healthz", _healthy, methods=["GET"])]
-        guarded = artifact_http.routes(self.artifacts, self.signer, MAX_UPLOAD)
+        pages = UsedPages(self.database, clock.now)
+        guarded = artifact_http.routes(self.artifacts, self.signer, MAX_UPLOAD, pages.use)
         if self.issuer is not None:
             oidc = self.oidc
             guarded += token_http.routes(self.issuer, None if oidc is None else lambda: oidc.endpoints().token)

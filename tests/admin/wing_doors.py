@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from flyte_samples import serialize
@@ -33,10 +34,13 @@ from airspace_server.admin.reference_service import ReferenceService
 from airspace_server.admin.references import References
 from airspace_server.admin.registry import Registry
 from airspace_server.admin.registry_service import LaunchPlanService, RegistryService, VersionLists
+from airspace_server.artifacts.local import LocalArtifactStore
+from airspace_server.artifacts.signing import UrlSigner
 from airspace_server.core.errors import ApiError
 from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import EntityId, Scope, ScopePattern
 from airspace_server.execution.catalog import Catalog
+from airspace_server.execution.decks import Decks
 from airspace_server.execution.flyte import ExecutionFlyte
 from airspace_server.execution.launch import Launcher
 from airspace_server.execution.service import ExecutionService
@@ -86,7 +90,7 @@ def call(
 class Doors:
     """Every front door of both wings over one database."""
 
-    def __init__(self, database: Database, *, streams: int = 24) -> None:
+    def __init__(self, database: Database, artifacts: Path, *, streams: int = 24) -> None:
         self.database = database
         self.clock = Clock()
         pager = Pager(b"k" * 32)
@@ -96,6 +100,9 @@ class Doors:
         self.store = Executions(database, self.clock)
         self.watcher = Watcher(self.store, streams)
         launcher = Launcher(database, Catalog(), self.clock)
+        self.signer = UrlSigner(b"k" * 32, self.clock)
+        self.artifacts = LocalArtifactStore(artifacts)
+        decks = Decks(self.store, self.artifacts, self.signer, "http://127.0.0.1:1", self.clock)
         self.projects = ProjectService(database, pager, self.clock, DOMAINS)
         self.registry = RegistryService(registry, lists)
         self.plans = LaunchPlanService(launch_plans, lists, pager)
@@ -104,7 +111,7 @@ class Doors:
         self.admin = AdminFlyte(database, registry, launch_plans, pager, self.clock, DOMAINS)
         self.attributes = AttributesFlyte(database, DOMAINS)
         self.entities = EntitiesFlyte(database, pager, DOMAINS)
-        self.flyte = ExecutionFlyte(database, launcher, self.store, pager, DOMAINS)
+        self.flyte = ExecutionFlyte(database, launcher, self.store, decks, pager, DOMAINS)
 
     def project(self, project: str) -> None:
         """Create an active project."""

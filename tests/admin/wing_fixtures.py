@@ -48,8 +48,8 @@ def database(wing_database: Database) -> Iterator[Database]:
 
 
 @pytest.fixture
-def doors(database: Database) -> Doors:
+def doors(database: Database, tmp_path: Path) -> Doors:
     """Every front door of both wings, and one active project, vision."""
-    opened = Doors(database)
+    opened = Doors(database, tmp_path / "artifacts")
     opened.project("vision")
     return opened

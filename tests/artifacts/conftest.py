@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +64,9 @@ class Door:
     def put_url(self, path: str, scope: Scope = SCOPE, limit: int = MAX_UPLOAD, md5: bytes | None = None) -> str:
         return self.base_url + self.signer.sign(UrlGrant("PUT", scope, path, self.clock.after(600), limit, md5))
 
+    def page_url(self, path: str, token: str = "5" * 32) -> str:
+        return self.base_url + self.signer.sign(UrlGrant("GET", SCOPE, path, self.clock.after(600), page=token))
+
     def get_url(self, path: str, scope: Scope = SCOPE) -> str:
         return self.base_url + self.signer.sign(UrlGrant("GET", scope, path, self.clock.after(600)))
 
@@ -89,8 +92,18 @@ def store(root: Path) -> WatchedStore:
 
 
 @pytest.fixture
-def door(store: WatchedStore, signer: UrlSigner, clock: Clock) -> Iterator[Door]:
-    app = Starlette(routes=routes(store, signer, MAX_UPLOAD))
+def use_page() -> Callable[[UrlGrant], None]:
+    """Lets no page be shown: those that have pages have their own."""
+
+    def refuse(grant: UrlGrant) -> None:
+        raise AssertionError(f"{grant} is used as a page")
+
+    return refuse
+
+
+@pytest.fixture
+def door(store: WatchedStore, signer: UrlSigner, clock: Clock, use_page: Callable[[UrlGrant], None]) -> Iterator[Door]:
+    app = Starlette(routes=routes(store, signer, MAX_UPLOAD, use_page))
     # Listening before the server runs: a client that comes early waits in the backlog.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))

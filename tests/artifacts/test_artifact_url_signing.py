@@ -42,6 +42,7 @@ GRANTS = st.builds(
     expires_at=st.integers(NOW + 1, NOW + MAX_LIFETIME),
     limit=st.integers(0, 10**18 - 1),
     md5=st.none() | st.binary(min_size=16, max_size=16),
+    page=st.none() | st.text("0123456789abcdef", min_size=32, max_size=32),
 )
 
 
@@ -132,7 +133,7 @@ def test_a_short_key_is_refused(key):
 
 def test_the_key_itself_signs_nothing_that_is_taken():
     grant = UrlGrant("GET", SCOPE, "x", NOW + 60)
-    signed = json.dumps(["GET", "fraud", "development", "x", NOW + 60, 0, None]).encode()
+    signed = json.dumps(["GET", "fraud", "development", "x", NOW + 60, 0, None, None]).encode()
     denial(
         signer_at(NOW),
         grant,

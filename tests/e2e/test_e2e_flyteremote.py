@@ -3,6 +3,7 @@
 import json
 
 import grpc
+import httpx
 import pytest
 from e2e_clients import PROJECT
 from e2e_server import eventually
@@ -121,6 +122,30 @@ def test_a_failed_execution_carries_the_text_of_its_tasks_error(developer):
     assert failed.closure.phase == WorkflowExecutionPhase.FAILED
     assert "ValueError: the oven is cold" in failed.closure.error.message
     assert "flows.quick.explode" in failed.closure.error.message
+
+
+def test_a_deck_is_fetched_by_its_flyte_url_and_shown_by_a_browser_once(developer, server):
+    drawn = developer.wait(developer.launch("draw_wf", title="loaves & fishes"))
+    node = drawn.node_executions["n0"]
+    title = b"<h1>loaves & fishes</h1>"
+    url = f"flyte://v1/{PROJECT}/development/{drawn.id.name}/n0"
+
+    assert drawn.outputs == {"o0": len("loaves & fishes")}
+    assert node.closure.deck_uri.endswith("/deck.html")
+    assert title in developer.remote.get(f"{url}/d")
+    assert title in developer.remote.get(f"{url}/0/d")
+    assert developer.remote.get(f"{url}/1/d") is None
+
+    id_ = {"project": PROJECT, "domain": "development", "name": drawn.id.name}
+    request = {"artifact_type": "ARTIFACT_TYPE_DECK", "node_execution_id": {"node_id": "n0", "execution_id": id_}}
+    link = developer.grpcurl("flyteidl.service.DataProxyService/CreateDownloadLink", request).json()
+    with httpx.Client(trust_env=False) as browser:
+        shown = browser.get(link["signedUrl"][0])
+        again = browser.get(link["signedUrl"][0])
+    assert title in shown.content
+    assert shown.headers["content-type"].startswith("text/html")
+    assert "sandbox allow-scripts;" in shown.headers["content-security-policy"]
+    assert again.status_code == 403
 
 
 def test_terminate_ends_the_task_and_all_its_processes(developer, server):

@@ -29,6 +29,7 @@ from airspace_server.core.clock import now
 from airspace_server.core.execution import ENDED_EXECUTION
 from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.store import LEASE_US, EngineStore
+from airspace_server.execution.decks import MAX_DECK, deck_path
 
 LATER = 2 * LEASE_US
 """On a worker's clock, so that every lease of a worker before it has ended."""
@@ -91,6 +92,55 @@ def test_a_workflow_runs_to_its_outputs(database, working, until, log):
     )
     moves = transitions_of(database, execution)
     assert [move.sequence for move in moves] == list(range(1, len(moves) + 1))
+
+
+LEAVES_A_DECK = "output('deck.html', b'<b>' + ATTEMPT.encode() + b'</b>')"
+
+
+def decks_of(database, execution):
+    return [row.deck for row in attempts_of(database, execution)]
+
+
+def test_the_deck_that_an_attempt_leaves_is_kept_among_its_scopes_artifacts(database, working, until, log, artifacts):
+    execution = launch(database, "e1", single(log, ACT="exec", CODE=LEAVES_A_DECK), literals(x=1))
+    other = launch(database, "e2", single(log), literals(x=1), created_at=2)
+    with working():
+        until(lambda: ended(database, execution) and ended(database, other))
+    assert (decks_of(database, execution), decks_of(database, other)) == ([True], [False])
+    with artifacts.open(SCOPE, deck_path(execution, "n0", 0)) as deck:
+        assert deck.read() == b"<b>0</b>"
+    assert not artifacts.exists(SCOPE, deck_path(other, "n0", 0))
+
+
+def test_a_failed_attempt_leaves_its_deck_too_and_each_has_its_own(database, working, until, log, artifacts):
+    code = f"{LEAVES_A_DECK}; output('error.pb', bytes.fromhex(os.environ['ERROR']))"
+    error = reported("no runway", recoverable=True)
+    execution = launch(database, "e1", single(log, retries=1, ACT="exec", CODE=code, ERROR=error), literals(x=1))
+    with working():
+        until(lambda: ended(database, execution))
+    assert stored(database, execution).phase == "FAILED"
+    assert decks_of(database, execution) == [True, True]
+    for attempt in (0, 1):
+        with artifacts.open(SCOPE, deck_path(execution, "n0", attempt)) as deck:
+            assert deck.read() == f"<b>{attempt}</b>".encode()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.symlink('/etc/passwd', option('--output-prefix') + '/deck.html')",
+        "os.mkfifo(option('--output-prefix') + '/deck.html')",
+        "os.mkdir(option('--output-prefix') + '/deck.html')",
+        f"output('deck.html', b''); os.truncate(option('--output-prefix') + '/deck.html', {MAX_DECK + 1})",
+    ],
+)
+def test_what_is_no_deck_or_too_large_is_not_kept_and_harms_nobody(database, working, until, log, artifacts, code):
+    execution = launch(database, "e1", single(log, ACT="exec", CODE=code), literals(x=1))
+    with working():
+        until(lambda: ended(database, execution))
+    assert stored(database, execution).phase == "SUCCEEDED"
+    assert decks_of(database, execution) == [False]
+    assert not artifacts.exists(SCOPE, deck_path(execution, "n0", 0))
 
 
 def test_parallel_branches_run_beside_each_other_and_no_more_than_there_are_slots(
@@ -353,9 +403,12 @@ def test_an_attempt_that_outlives_its_worker_is_ended_before_it_is_started_again
     check_log(log)
 
 
-def test_an_attempt_that_ended_after_its_worker_is_not_run_again(database, programs, working, until, log, tmp_path):
+def test_an_attempt_that_ended_after_its_worker_is_not_run_again_and_its_deck_is_kept(
+    database, programs, working, until, log, tmp_path
+):
     gate = tmp_path / "gate"
-    execution = launch(database, "e1", single(log, ACT="wait", GATE=str(gate)), literals(x=7))
+    code = f"log('ready'); wait_for({str(gate)!r}); {LEAVES_A_DECK}"
+    execution = launch(database, "e1", single(log, ACT="exec", CODE=code), literals(x=7))
     crash(database, tmp_path, "released", 1)
     gate.touch()
     work = tmp_path / "work" / SCOPE.project / SCOPE.domain / "e1"
@@ -363,7 +416,7 @@ def test_an_attempt_that_ended_after_its_worker_is_not_run_again(database, progr
     with working(owner="worker-2", later_us=LATER):
         until(lambda: ended(database, execution))
     assert lines(log) == ["start t 0", "ready t 0", "end t 0"]
-    assert [one.phase for one in attempts_of(database, execution)] == ["SUCCEEDED"]
+    assert [(one.phase, one.deck) for one in attempts_of(database, execution)] == [("SUCCEEDED", True)]
     assert outputs_of(database, execution) == literals(o=7)
 
 

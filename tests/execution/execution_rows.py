@@ -75,6 +75,7 @@ def node(
     entity: str = "double",
     workflow: bool = False,
     attempts: tuple[str, ...] = (),
+    decks: tuple[int, ...] = (),
     error: tuple[str, str, str] | None = None,
 ) -> None:
     """Put a node where an engine would have, with its transition and the attempts of its task."""
@@ -113,6 +114,7 @@ def node(
                     "phase": attempt,
                     "handle": "",
                     "outputs_uri": "",
+                    "deck": number in decks,
                     "created_at": now,
                     "updated_at": now,
                     "ended_at": None if attempt == "RUNNING" else now + 1000,

@@ -1,6 +1,7 @@
 """Executions through Flyte's front door: what pyflyte, FlyteRemote and flytectl rely on."""
 
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 from execution_rows import launch, move, names, node
@@ -10,10 +11,12 @@ from flyteidl.admin import common_pb2, event_pb2, execution_pb2, node_execution_
 from flyteidl.core import execution_pb2 as core
 from flyteidl.core import identifier_pb2, literals_pb2
 from flyteidl.service import dataproxy_pb2
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from wing_doors import (
     DEV,
     PROD,
+    START,
     Doors,
     call,
     detail,
@@ -30,6 +33,7 @@ from wing_doors import (
 
 from airspace_server.access.call import Call
 from airspace_server.access.identity import Principal
+from airspace_server.artifacts.signing import UrlGrant
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.execution import ENDED_EXECUTION, ExecutionPhase, NodePhase
 from airspace_server.core.run_as import RunAs
@@ -436,7 +440,7 @@ def ran(doors: Doors) -> ExecutionId:
     id_ = run(doors, create(doors.plan(doors.register(outer))))
     node(doors, id_, "n0", position=0, workflow=True, entity=chain.name)
     node(doors, id_, "n0-n0", position=1, parent="n0", attempts=("SUCCEEDED",))
-    node(doors, id_, "n1", position=2, attempts=("FAILED", "TIMED_OUT", "LOST", "SUCCEEDED"))
+    node(doors, id_, "n1", position=2, attempts=("FAILED", "TIMED_OUT", "LOST", "SUCCEEDED"), decks=(0, 2))
     node(doors, id_, "n2", NodePhase.FAILED, position=3, attempts=("FAILED",), error=FAILURE)
     return id_
 
@@ -549,7 +553,70 @@ def test_a_flyte_url_leads_to_the_data_of_a_node(doors: Doors, ran: ExecutionId)
     for rest in ("n9/i", "n1/9/o"):
         assert refused(lambda rest=rest: of(rest)).reason is Reason.NOT_FOUND
     assert refused(lambda: of("n1/o/o9")).reason is Reason.INVALID_FIELD
-    assert refused(lambda: of("n1/d")).reason is Reason.NOT_IMPLEMENTED
+    assert refused(lambda: of("n1/d/o0")).reason is Reason.INVALID_FIELD
+
+
+def granted(doors: Doors, signed: dataproxy_pb2.PreSignedURLs) -> UrlGrant:
+    """Read what the one URL allows, and that it is good."""
+    (url,) = signed.signed_url
+    parts = urlsplit(url)
+    project, domain, path = parts.path.removeprefix("/artifacts/").split("/", 2)
+    grant = doors.signer.verify("GET", Scope(project, domain), path, parts.query)
+    assert grant.expires_at == signed.expires_at.ToSeconds()
+    return grant
+
+
+def test_a_deck_url_shows_the_deck_of_the_last_attempt_that_left_one_or_of_the_one_asked_for(
+    doors: Doors, ran: ExecutionId
+):
+    def of(rest: str) -> dataproxy_pb2.GetDataResponse:
+        request = dataproxy_pb2.GetDataRequest(flyte_url=f"flyte://v1/vision/development/{ran.name}/{rest}")
+        return doors.flyte.GetData(request, call())
+
+    last, first = granted(doors, of("n1/d").pre_signed_urls), granted(doors, of("n1/0/d").pre_signed_urls)
+    assert (last.scope, last.path) == (DEV, f"decks/{ran.name}/n1/2/deck.html")
+    assert (first.scope, first.path) == (DEV, f"decks/{ran.name}/n1/0/deck.html")
+    assert last.page != first.page
+    assert granted(doors, of("n1/d").pre_signed_urls).page not in (None, last.page, first.page)
+    for rest in ("n0/d", "n2/d", "n1/1/d", "n1/9/d", "n9/d"):
+        assert refused(lambda rest=rest: of(rest)).reason is Reason.NOT_FOUND, rest
+
+
+def test_a_nodes_deck_uri_is_there_where_the_deck_is(doors: Doors, ran: ExecutionId):
+    request = node_execution_pb2.NodeExecutionListRequest(workflow_execution_id=wire(ran), limit=100)
+    listed = doors.flyte.ListNodeExecutions(request, call()).node_executions
+    uris = {each.id.node_id: each.closure.deck_uri for each in listed}
+    assert uris["n0"] == uris["n2"] == ""
+    assert doors.artifacts.locate(uris["n1"]) == (DEV, f"decks/{ran.name}/n1/2/deck.html")
+    one = node_execution_pb2.NodeExecutionGetRequest(id=wire_node(ran, "n1"))
+    assert doors.flyte.GetNodeExecution(one, call()).closure.deck_uri == uris["n1"]
+
+
+def test_a_download_link_shows_a_nodes_deck_for_as_long_as_was_asked(doors: Doors, ran: ExecutionId):
+    def link(node_id: str = "n1", kind: int = dataproxy_pb2.ARTIFACT_TYPE_DECK, **fields):
+        request = dataproxy_pb2.CreateDownloadLinkRequest(
+            artifact_type=kind, node_execution_id=wire_node(ran, node_id), **fields
+        )
+        return doors.flyte.CreateDownloadLink(request, call())
+
+    doors.clock.frozen = START
+    answer = link(expires_in=Duration(seconds=60))
+    grant = granted(doors, answer.pre_signed_urls)
+    assert (grant.scope, grant.path) == (DEV, f"decks/{ran.name}/n1/2/deck.html")
+    assert grant.expires_at == START // 10**6 + 60
+    assert grant.page
+    assert (answer.signed_url, answer.expires_at) == (
+        answer.pre_signed_urls.signed_url,
+        answer.pre_signed_urls.expires_at,
+    )
+    assert granted(doors, link().pre_signed_urls).expires_at == START // 10**6 + 3600
+    assert refused(lambda: link("n2")).reason is Reason.NOT_FOUND
+    assert refused(lambda: link("n9")).reason is Reason.NOT_FOUND
+    assert refused(lambda: link(kind=dataproxy_pb2.ARTIFACT_TYPE_UNDEFINED)).field == "artifact_type"
+    assert refused(lambda: link(kind=7)).field == "artifact_type"
+    for asked in (Duration(), Duration(seconds=-1), Duration(seconds=3600, nanos=1)):
+        assert refused(lambda asked=asked: link(expires_in=asked)).field == "expires_in"
+    assert refused(lambda: link("")).field == "node_execution_id.node_id"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from execution_rows import execution_id, launch, move, node
@@ -23,9 +24,9 @@ ONE.update({"x": 1})
 
 
 @pytest.fixture
-def doors(database: Database) -> Doors:
+def doors(database: Database, tmp_path: Path) -> Doors:
     """Two streams at once are enough to meet the bound."""
-    opened = Doors(database, streams=2)
+    opened = Doors(database, tmp_path, streams=2)
     opened.project("vision")
     return opened
 

@@ -155,10 +155,14 @@ def _follow(walk: Walk, tenant: Tenant, other: Tenant, path: str, answer: Answer
         response = GetMessageClass(METHODS[path].output_type).FromString(message)
         if getattr(response, "next_page_token", ""):
             tenant.page_tokens.setdefault(path, []).append(response.next_page_token)
-    if path.startswith(DATA) and path.endswith(("/CreateUploadLocation", "/CreateDownloadLocation")):
-        kind = GetMessageClass(METHODS[path].output_type)
-        url = kind.FromString(answer.messages[0]).signed_url
-        _use(walk, tenant, other, url, upload=kind is dataproxy_pb2.CreateUploadLocationResponse)
+    if path.startswith(DATA):
+        response = GetMessageClass(METHODS[path].output_type).FromString(answer.messages[0])
+        if isinstance(response, dataproxy_pb2.GetDataResponse | dataproxy_pb2.CreateDownloadLinkResponse):
+            urls = response.pre_signed_urls.signed_url
+        else:
+            urls = [response.signed_url]
+        for url in urls:
+            _use(walk, tenant, other, url, upload=isinstance(response, dataproxy_pb2.CreateUploadLocationResponse))
 
 
 def _without_who_tried(message: bytes) -> bytes:

@@ -15,6 +15,7 @@ from flyteidl.core import (
     tasks_pb2,
     types_pb2,
 )
+from flyteidl.service import dataproxy_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
@@ -135,7 +136,7 @@ def populate(server: Airspace, scope: Scope) -> None:
     attempt = {"execution": THING, "node_id": THING, "attempt": 0, "phase": "RUNNING", "handle": "", "outputs_uri": ""}
     with server.parts.database.write(scope) as tx:
         tx.insert(table(NodeExecutionRow), {**node, **entity, "phase": "RUNNING", **at})
-        tx.insert(table(TaskAttemptRow), {**attempt, **at})
+        tx.insert(table(TaskAttemptRow), {**attempt, "deck": True, **at})
 
 
 # --- valid requests
@@ -249,6 +250,8 @@ def flyte_request(method: MethodDescriptor, scope: Scope, server: Airspace) -> A
         request.filename, request.filename_root = "data.bin", "root"
     elif path == f"{DATA}/CreateDownloadLocation":
         request.native_url = server.parts.artifacts.native_url(scope, "uploads/root/data.bin")
+    elif path == f"{DATA}/CreateDownloadLink":
+        request.artifact_type = dataproxy_pb2.ARTIFACT_TYPE_DECK
     elif path == f"{DATA}/GetData":
         request.flyte_url = f"flyte://v1/{scope}/{THING}/{THING}/i"
     elif method.name in ATTRIBUTES_UPDATES:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from flyteidl.service import dataproxy_pb2
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from airspace_server.artifacts.signing import MAX_LIFETIME, UrlGrant, UrlSigner
@@ -21,6 +20,13 @@ from airspace_server.core.scope import Scope
 from airspace_server.flyte.identifiers import require_domain
 
 _NANOS: Final = 10**9
+
+Asked = (
+    dataproxy_pb2.CreateUploadLocationRequest
+    | dataproxy_pb2.CreateDownloadLocationRequest
+    | dataproxy_pb2.CreateDownloadLinkRequest
+)
+"""Requests that say how long their URL is to live."""
 
 
 class DataProxy:
@@ -75,7 +81,7 @@ class DataProxy:
         root = request.filename_root or request.content_md5.hex()
         if not root:
             raise invalid_field("content_md5", "must be there, or filename_root")
-        expires_at = self._expires_at(request.expires_in if request.HasField("expires_in") else None)
+        expires_at = expiry(self._clock, request)
         grant = UrlGrant(
             "PUT",
             Scope(request.project, request.domain),
@@ -99,21 +105,26 @@ class DataProxy:
         """Sign a GET of the artifact, whether or not it exists. Raises INVALID_FIELD and UNKNOWN_DOMAIN."""
         scope, path = self._store.locate(request.native_url)
         require_domain(scope.domain, self._domains, "native_url")
-        expires_at = self._expires_at(request.expires_in if request.HasField("expires_in") else None)
+        expires_at = expiry(self._clock, request)
         return dataproxy_pb2.CreateDownloadLocationResponse(
             signed_url=self._base_url + self._signer.sign(UrlGrant("GET", scope, path, expires_at)),
             expires_at=Timestamp(seconds=expires_at),
         )
 
-    def _expires_at(self, expires_in: Duration | None) -> int:
-        """Return the second at which a URL expires: a part of a second counts as a whole one."""
-        lifetime = MAX_LIFETIME
-        if expires_in is not None:
-            nanos = expires_in.seconds * _NANOS + expires_in.nanos
-            if not (0 <= expires_in.nanos < _NANOS and 0 < nanos <= MAX_LIFETIME * _NANOS):
-                raise invalid_field("expires_in", f"must be more than 0 and at most {MAX_LIFETIME} seconds")
-            lifetime = -(-nanos // _NANOS)
-        return self._clock() // MICROSECONDS + lifetime
+
+def expiry(clock: Clock, request: Asked | None = None) -> int:
+    """Return the second at which a URL expires that is signed now: a part of a second counts as a whole one.
+
+    It is `MAX_LIFETIME` away unless the request says otherwise. Raises INVALID_FIELD for "expires_in".
+    """
+    lifetime = MAX_LIFETIME
+    if request is not None and request.HasField("expires_in"):
+        asked = request.expires_in
+        nanos = asked.seconds * _NANOS + asked.nanos
+        if not (0 <= asked.nanos < _NANOS and 0 < nanos <= MAX_LIFETIME * _NANOS):
+            raise invalid_field("expires_in", f"must be more than 0 and at most {MAX_LIFETIME} seconds")
+        lifetime = -(-nanos // _NANOS)
+    return clock() // MICROSECONDS + lifetime
 
 
 def scope_of_native_url(store: ArtifactStore, native_url: str) -> Scope:

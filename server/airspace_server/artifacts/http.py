@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import BinaryIO, Final
 
 import anyio
@@ -35,11 +35,26 @@ _STATUS: Final = {
     Reason.TOO_LARGE: 413,
     Reason.UNAVAILABLE: 503,
 }
-# Content is never a page of this server, whatever a task wrote into it.
+# Content is no page of this server, whatever a task wrote into it, unless the URL was signed for one.
 _HEADERS: Final = {
     "accept-ranges": "bytes",
     "content-disposition": "attachment",
     "content-type": "application/octet-stream",
+    "x-content-type-options": "nosniff",
+}
+# A page is what a task wrote, and a task may be anybody's: it must not be able to do what the pages of this server can.
+# The sandbox gives it an origin of its own that is no other page's, so that its scripts (flytekit's decks need some to
+# change tabs) reach no cookie, storage or window of ours; and nothing in it may load, send or open anything.
+_PAGE_HEADERS: Final = {
+    "content-disposition": "inline",
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline';"
+    " style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'self'",
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -53,8 +68,12 @@ _log: Final = logging.getLogger(__name__)
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def routes(store: ArtifactStore, signer: UrlSigner, max_upload_bytes: int) -> list[Route]:
+def routes(
+    store: ArtifactStore, signer: UrlSigner, max_upload_bytes: int, use_page: Callable[[UrlGrant], None]
+) -> list[Route]:
     """Return the routes of /artifacts. `max_upload_bytes` also binds URLs that were signed with a larger limit.
+
+    `use_page` uses up the URL of a page, or raises ApiError for one that was used.
 
     Errors are JSON, {"reason", "message"}: 403 for a URL that is not valid, 404, 409 for other content under a name
     that is taken, 413 for too much of it, 400 for content that is not what its MD5 says, 503 to try again.
@@ -84,11 +103,20 @@ def routes(store: ArtifactStore, signer: UrlSigner, max_upload_bytes: int) -> li
     async def download(request: Request) -> Response:
         grant = _verified(signer, "GET", request)
         file, size = await run_in_threadpool(_open_sized, store, grant)
+        head = request.method == "HEAD"
+        if grant.page is not None:
+            if not head:
+                try:
+                    await run_in_threadpool(use_page, grant)
+                except BaseException:
+                    file.close()
+                    raise
+            return _FileResponse(file, size, None, _PAGE_HEADERS, head=head)
         part = byte_range(request.headers.get("range"), size)
         if part is not None and part[0] >= part[1]:
             file.close()
             return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
-        return _FileResponse(file, size, part, head=request.method == "HEAD")
+        return _FileResponse(file, size, part, _HEADERS, head=head)
 
     return [
         Route(_PATH, _with_errors(upload), methods=["PUT"]),
@@ -99,9 +127,11 @@ def routes(store: ArtifactStore, signer: UrlSigner, max_upload_bytes: int) -> li
 class _FileResponse(StreamingResponse):
     """The file or one part of it; closes the file, whatever becomes of the connection."""
 
-    def __init__(self, file: BinaryIO, size: int, part: tuple[int, int] | None, *, head: bool) -> None:
+    def __init__(
+        self, file: BinaryIO, size: int, part: tuple[int, int] | None, headers: Mapping[str, str], *, head: bool
+    ) -> None:
         start, stop = part or (0, size)
-        headers = _HEADERS | {"content-length": str(stop - start)}
+        headers = {**headers, "content-length": str(stop - start)}
         if part:
             headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
         self._file = file

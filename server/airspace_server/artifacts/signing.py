@@ -24,7 +24,7 @@ MIN_KEY: Final = 32
 _PURPOSE: Final = b"airspace signed artifact URL v1"
 _QUERY: Final = re.compile(
     r"expires=(?P<expires>[0-9]{1,11})&limit=(?P<limit>[0-9]{1,18})(&md5=(?P<md5>[0-9a-f]{32}))?"
-    r"&signature=(?P<signature>[0-9a-f]{64})"
+    r"(&page=(?P<page>[0-9a-f]{32}))?&signature=(?P<signature>[0-9a-f]{64})"
 )
 
 Method = Literal["GET", "PUT"]
@@ -43,6 +43,8 @@ class UrlGrant:
     """Most bytes that may be written; 0 for GET."""
     md5: bytes | None = None
     """The 16 bytes of the MD5 that the written content must have, if it is known beforehand."""
+    page: str | None = None
+    """32 random hex digits: then what is read is a page for a browser, shown once."""
 
 
 class UrlSigner:
@@ -65,7 +67,8 @@ class UrlSigner:
             quote(part, safe="") for part in (grant.scope.project, grant.scope.domain, *grant.path.split("/"))
         )
         md5 = "" if grant.md5 is None else f"&md5={grant.md5.hex()}"
-        what = f"expires={grant.expires_at}&limit={grant.limit}{md5}"
+        page = "" if grant.page is None else f"&page={grant.page}"
+        what = f"expires={grant.expires_at}&limit={grant.limit}{md5}{page}"
         return f"/artifacts/{path}?{what}&signature={self._signature(grant)}"
 
     def verify(self, method: Method, scope: Scope, path: str, query: str) -> UrlGrant:
@@ -75,11 +78,11 @@ class UrlSigner:
         """
         sent = _QUERY.fullmatch(query)
         if sent is None:
-            raise _denied()
+            raise denied()
         md5 = None if sent["md5"] is None else bytes.fromhex(sent["md5"])
-        grant = UrlGrant(method, scope, path, int(sent["expires"]), int(sent["limit"]), md5)
+        grant = UrlGrant(method, scope, path, int(sent["expires"]), int(sent["limit"]), md5, sent["page"])
         if not hmac.compare_digest(self._signature(grant), sent["signature"]) or grant.expires_at <= self._now():
-            raise _denied()
+            raise denied()
         return grant
 
     def _now(self) -> int:
@@ -96,10 +99,12 @@ class UrlSigner:
                 grant.expires_at,
                 grant.limit,
                 None if grant.md5 is None else grant.md5.hex(),
+                grant.page,
             ]
         )
         return hmac.new(self._key, signed.encode(), hashlib.sha256).hexdigest()
 
 
-def _denied() -> ApiError:
+def denied() -> ApiError:
+    """Say that a URL is not valid, without saying why."""
     return ApiError(Reason.PERMISSION_MISSING, "this URL is not valid, or no longer valid")

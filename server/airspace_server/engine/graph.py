@@ -43,13 +43,14 @@ class IllegalEventError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of a node's task. `handle` and `outputs_uri` are its runner's."""
+    """One attempt of a node's task. `handle` and `outputs_uri` are its runner's; `deck`: it left a page to look at."""
 
     number: int
     phase: AttemptPhase
     handle: str
     outputs_uri: str
     error: ExecutionError | None = None
+    deck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class AttemptEnded:
     node_id: str
     number: int
     outcome: Outcome
+    deck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +146,8 @@ def apply(plan: Plan, state: State, event: Event) -> Step:
             move.begin()
         case AttemptStarted(node_id, handle, outputs_uri):
             move.start_attempt(node_id, handle, outputs_uri)
-        case AttemptEnded(node_id, number, outcome):
-            move.end_attempt(node_id, number, outcome)
+        case AttemptEnded(node_id, number, outcome, deck):
+            move.end_attempt(node_id, number, outcome, deck)
         case Aborted():
             move.phase = ExecutionPhase.ABORTING  # whoever asked for it has recorded this move
     return move.settled()
@@ -228,10 +230,11 @@ class _Move:
         attempt = Attempt(len(node.attempts), AttemptPhase.RUNNING, handle, outputs_uri)
         self._put(replace(node, phase=NodePhase.RUNNING, attempts=(*node.attempts, attempt)))
 
-    def end_attempt(self, node_id: str, number: int, outcome: Outcome) -> None:
+    def end_attempt(self, node_id: str, number: int, outcome: Outcome, deck: bool) -> None:
         node = self._nodes.get(node_id)
         if node is None or node.running is None or node.running.number != number:
             self._illegal(f"attempt {number} of {node_id} ends without running")
+        node = replace(node, attempts=(*node.attempts[:-1], replace(node.running, deck=deck)))
         if isinstance(outcome, Succeeded):
             node = _end_last(node, AttemptPhase.SUCCEEDED, None)
             self._put(replace(node, phase=NodePhase.SUCCEEDED, outputs=outcome.outputs))

@@ -198,6 +198,7 @@ _STEP_ATTEMPT: Final = (
     )
     .values(
         phase=bindparam("to_phase"),
+        deck=bindparam("to_deck"),
         error_code=bindparam("to_error_code"),
         error_message=bindparam("to_error_message"),
         error_kind=bindparam("to_error_kind"),
@@ -437,6 +438,7 @@ def _write_node(tx: Transaction, execution: str, before: NodeState | None, node:
                 of_node=node.id,
                 of_attempt=attempt.number,
                 to_phase=attempt.phase.value,
+                to_deck=attempt.deck,
                 now=now,
                 **_prefixed(_error_columns(attempt.error)),
             )
@@ -450,6 +452,7 @@ def _insert_attempt(tx: Transaction, execution: str, node_id: str, attempt: Atte
         "phase": attempt.phase.value,
         "handle": attempt.handle,
         "outputs_uri": attempt.outputs_uri,
+        "deck": attempt.deck,
         **_error_columns(attempt.error),
         "created_at": now,
         "updated_at": now,
@@ -488,7 +491,7 @@ def _literals(data: bytes | None) -> literals_pb2.LiteralMap | None:
 
 
 def _attempt(row: Row[Any]) -> Attempt:
-    return Attempt(row.attempt, AttemptPhase(row.phase), row.handle, row.outputs_uri, error_of(row))
+    return Attempt(row.attempt, AttemptPhase(row.phase), row.handle, row.outputs_uri, error_of(row), row.deck)
 
 
 def _node(row: Row[Any], attempts: tuple[Attempt, ...]) -> NodeState:

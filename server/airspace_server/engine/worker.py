@@ -40,6 +40,7 @@ from airspace_server.engine.outcome import Failed, Lost, Outcome, Preempted, Suc
 from airspace_server.engine.plan import Entity, NotRunnableError, Plan, parse
 from airspace_server.engine.runners.base import AttemptSpec, RefusedError, Runner
 from airspace_server.engine.store import AbortAskedError, EngineStore, Lease, LeaseLostError, Loaded
+from airspace_server.execution.decks import MAX_DECK, deck_path
 from airspace_server.storage.database import Database
 
 POLL_SECONDS: Final = 0.1
@@ -51,6 +52,7 @@ DRAIN_SECONDS: Final = 10.0
 _ENDING_SECONDS: Final = 10.0
 """How long a stopping worker waits for the reports of the attempts that it ends; longer than any runner needs."""
 _PLANS: Final = 64
+_CHUNK: Final = 1 << 18
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +119,7 @@ class Worker:
         self._plan = lru_cache(_PLANS)(self._read_plan)  # compiled workflows never change
         self._held: dict[ExecutionId, _Held] = {}
         self._attempts: dict[str, _Running] = {}
-        self._reports: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[tuple[str, Outcome, bool]] = queue.SimpleQueue()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then drain."""
@@ -179,7 +181,7 @@ class Worker:
             self._drop(before)  # our own lease had expired
         try:
             loaded = self._store.load(lease)
-            outcomes = self._reap(loaded.state)
+            outcomes = self._reap(lease.execution, loaded.state)
         except Exception:
             # What a worker left may still run: nobody may go on before that is known to be over.
             _log.exception("%s could not be taken over; it is tried again when its lease ends", lease.execution)
@@ -201,13 +203,14 @@ class Worker:
         for event in (*first, *outcomes):
             self._apply(held, event)
 
-    def _reap(self, state: graph.State) -> list[graph.Event]:
+    def _reap(self, execution: ExecutionId, state: graph.State) -> list[graph.Event]:
         """Make sure that nothing runs of the attempts that another worker left, and find out what became of them."""
         events: list[graph.Event] = []
         for node in state.nodes.values():
             if attempt := node.running:
                 outcome = self._runner.reap(attempt.handle) if attempt.handle else None
-                events.append(graph.AttemptEnded(node.id, attempt.number, outcome or Lost(_LOST)))
+                deck = bool(attempt.handle) and self._keep_deck(execution, node.id, attempt.number, attempt.handle)
+                events.append(graph.AttemptEnded(node.id, attempt.number, outcome or Lost(_LOST), deck))
         return events
 
     def _read_plan(self, domain: str, runs: Entity) -> Plan:
@@ -363,8 +366,27 @@ class Worker:
         deadline = time.monotonic() + node.timeout_us / 1e6 if node.timeout_us else None
         self._attempts[handle] = _Running(held, node_id, number, deadline)
         held.running.add(handle)
-        self._runner.release(handle, lambda outcome: self._reports.put((handle, outcome)))
+
+        def ended(outcome: Outcome) -> None:  # on a thread of the runner's, where a large deck keeps nobody waiting
+            deck = self._keep_deck(held.lease.execution, node_id, number, handle)
+            self._reports.put((handle, outcome, deck))
+
+        self._runner.release(handle, ended)
         self._checkpoint("released")
+
+    def _keep_deck(self, execution: ExecutionId, node_id: str, number: int, handle: str) -> bool:
+        """Put the deck of an ended attempt among the artifacts; tell whether it is there."""
+        try:
+            deck = self._runner.deck(handle)
+            if deck is None:
+                return False
+            with deck:
+                chunks = iter(partial(deck.read, _CHUNK), b"")
+                self._artifacts.write(execution.scope, deck_path(execution, node_id, number), chunks, MAX_DECK)
+        except Exception:  # whatever it is, the attempt is what it is without
+            _log.warning("%s: the deck of attempt %d of %s is not kept", execution, number, node_id, exc_info=True)
+            return False
+        return True
 
     def _not_started(self, held: _Held, node_id: str, number: int, outcome: Failed) -> None:
         if self._apply(held, graph.AttemptStarted(node_id, "", "")):
@@ -413,7 +435,7 @@ class Worker:
         except queue.Empty:
             return
 
-    def _report(self, handle: str, outcome: Outcome) -> None:
+    def _report(self, handle: str, outcome: Outcome, deck: bool) -> None:
         self._checkpoint("reported")
         running = self._attempts.pop(handle)
         running.held.running.discard(handle)
@@ -424,7 +446,7 @@ class Worker:
         elif running.preempted_for and not isinstance(outcome, Succeeded):
             text = f"the attempt's slot was wanted by {running.preempted_for}, whose share it is"
             outcome = Preempted(ExecutionError("PREEMPTED", text, ErrorKind.SYSTEM))
-        self._apply(running.held, graph.AttemptEnded(running.node_id, running.number, outcome))
+        self._apply(running.held, graph.AttemptEnded(running.node_id, running.number, outcome, deck))
 
     def _end_all(self) -> None:
         """End what still runs, record it as lost and give the executions back."""

@@ -26,6 +26,7 @@ from airspace_server.core.execution import (
     ExecutionState,
 )
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.execution.decks import Decks
 from airspace_server.execution.flyte_messages import attempt_message, execution_message, literal_map, node_message
 from airspace_server.execution.launch import Launch, Launcher, LaunchPlanRef, TaskRef
 from airspace_server.execution.metrics import spans
@@ -138,11 +139,18 @@ class ExecutionFlyte:
     """Serves executions, their nodes, attempts and data to Flyte's clients. `domains` are the server's."""
 
     def __init__(
-        self, database: Database, launcher: Launcher, executions: Executions, pager: Pager, domains: Sequence[str]
+        self,
+        database: Database,
+        launcher: Launcher,
+        executions: Executions,
+        decks: Decks,
+        pager: Pager,
+        domains: Sequence[str],
     ) -> None:
         self._database = database
         self._launcher = launcher
         self._executions = executions
+        self._decks = decks
         self._pager = pager
         self._domains = domains
 
@@ -325,7 +333,7 @@ class ExecutionFlyte:
                 parent=request.unique_parent_id,
             )
         return node_execution_pb2.NodeExecutionList(
-            node_executions=[node_message(found.id, row) for row in rows], token=token
+            node_executions=[node_message(found.id, row, self._decks.uri(found.id, row)) for row in rows], token=token
         )
 
     def GetNodeExecution(
@@ -333,7 +341,8 @@ class ExecutionFlyte:
     ) -> node_execution_pb2.NodeExecution:
         """Return a node."""
         execution, node = self._node_id(request.id, "id")
-        return node_message(execution, self._executions.node(execution, node))
+        row = self._executions.node(execution, node)
+        return node_message(execution, row, self._decks.uri(execution, row))
 
     def GetNodeExecutionData(
         self, request: node_execution_pb2.NodeExecutionGetDataRequest, _call: Call
@@ -429,17 +438,19 @@ class ExecutionFlyte:
     # --- data by URL (flyteidl.service.DataProxyService)
 
     def GetData(self, request: dataproxy_pb2.GetDataRequest, _call: Call) -> dataproxy_pb2.GetDataResponse:
-        """Return inputs or outputs of a node, all or one by name."""
+        """Return inputs or outputs of a node, all or one by name, or a URL that shows its deck."""
         parts = _flyte_url(request.flyte_url)
         for part, rule in (("project", names.project), ("execution", names.execution), ("node", names.entity)):
             if rule(parts[part]):
                 raise invalid_field("flyte_url", f"names {parts[part]!r}, which no {part} can be called")
         require_domain(parts["domain"], self._domains, "flyte_url")
         execution = ExecutionId(Scope(parts["project"], parts["domain"]), parts["execution"])
+        attempt = int(parts["attempt"]) if parts["attempt"] else None
         if parts["part"] == "d":
-            raise ApiError(Reason.NOT_IMPLEMENTED, "decks are not served yet")
-        if parts["attempt"]:
-            self._executions.attempt(execution, parts["node"], int(parts["attempt"]))
+            require("flyte_url", "must end behind the d: a deck has no parts" if parts["name"] else None)
+            return dataproxy_pb2.GetDataResponse(pre_signed_urls=self._decks.sign(execution, parts["node"], attempt))
+        if attempt is not None:
+            self._executions.attempt(execution, parts["node"], attempt)
         data = self._executions.node_data(execution, parts["node"])
         literals = literal_map(data.inputs if parts["part"] == "i" else data.outputs)
         if not parts["name"]:
@@ -447,6 +458,19 @@ class ExecutionFlyte:
         if parts["name"] not in literals.literals:
             raise invalid_field("flyte_url", f"names {parts['name']!r}, which is not there")
         return dataproxy_pb2.GetDataResponse(literal=literals.literals[parts["name"]])
+
+    def CreateDownloadLink(
+        self, request: dataproxy_pb2.CreateDownloadLinkRequest, _call: Call
+    ) -> dataproxy_pb2.CreateDownloadLinkResponse:
+        """Sign a URL that shows the deck of a node, once."""
+        is_deck = request.artifact_type == dataproxy_pb2.ARTIFACT_TYPE_DECK
+        require("artifact_type", None if is_deck else "must be ARTIFACT_TYPE_DECK")
+        execution, node = self._node_id(request.node_execution_id, "node_execution_id")
+        signed = self._decks.sign(execution, node, None, request)
+        # Older clients read the first two fields.
+        return dataproxy_pb2.CreateDownloadLinkResponse(
+            signed_url=signed.signed_url, expires_at=signed.expires_at, pre_signed_urls=signed
+        )
 
     # --- what the requests share
 

@@ -86,8 +86,8 @@ def execution_message(execution: Execution, waiting: Waiting | None = None) -> e
     return message
 
 
-def node_message(execution: ExecutionId, row: Row[Any]) -> node_execution_pb2.NodeExecution:
-    """Say what a node of an execution is, from its row."""
+def node_message(execution: ExecutionId, row: Row[Any], deck_uri: str) -> node_execution_pb2.NodeExecution:
+    """Say what a node of an execution is, from its row and the URI of its deck, "" for none."""
     message = node_execution_pb2.NodeExecution()
     message.id.node_id = row.node_id
     message.id.execution_id.CopyFrom(execution_identifier(execution))
@@ -96,6 +96,7 @@ def node_message(execution: ExecutionId, row: Row[Any]) -> node_execution_pb2.No
     message.metadata.is_parent_node = NodeKind(row.entity_kind) in FRAMED_NODE
     closure = message.closure
     closure.phase = _NODE_PHASES[NodePhase(row.phase)]
+    closure.deck_uri = deck_uri
     closure.created_at.CopyFrom(timestamp(row.created_at))
     closure.updated_at.CopyFrom(timestamp(row.updated_at))
     closure.started_at.CopyFrom(timestamp(row.started_at or row.created_at))

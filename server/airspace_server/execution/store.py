@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, func, select
 
 from airspace_server.access.identity import Principal
 from airspace_server.core.clock import Clock
@@ -26,7 +26,22 @@ _BLOBS: Final = ("inputs", "user_inputs", "outputs")
 _INTERNAL: Final = ("lease_owner", "lease_epoch", "lease_expires_at", "principal_groups")
 LIGHT: Final = tuple(column for column in EXECUTIONS.c if column.name not in (*_BLOBS, *_INTERNAL))
 """The columns of an execution that are small and of interest outside the engine."""
-NODE_LIGHT: Final = tuple(column for column in NODES.c if column.name not in ("inputs", "outputs"))
+_DECK_ATTEMPT: Final = (
+    select(func.max(ATTEMPTS.c.attempt))
+    .where(
+        scoped(ATTEMPTS),
+        scoped(NODES),  # for the guard, which does not know that these are the nodes around it
+        ATTEMPTS.c.execution == NODES.c.execution,
+        ATTEMPTS.c.node_id == NODES.c.node_id,
+        ATTEMPTS.c.deck,
+    )
+    .correlate(NODES)
+)
+NODE_LIGHT: Final = (
+    *(column for column in NODES.c if column.name not in ("inputs", "outputs")),
+    _DECK_ATTEMPT.scalar_subquery().label("deck_attempt"),
+)
+"""The small columns of a node, and its last attempt that left a deck, if one did."""
 
 _NAMED: Final = (scoped(EXECUTIONS), EXECUTIONS.c.name == bindparam("own_name"))
 _ONE: Final = select(*LIGHT).where(*_NAMED)

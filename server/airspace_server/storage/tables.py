@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     text,
 )
 from sqlmodel import Field, SQLModel
@@ -454,7 +455,10 @@ class NodeExecutionRow(SQLModel, table=True):
 
 
 class TaskAttemptRow(SQLModel, table=True):
-    """One attempt of a node's task, from 0 on. `handle` is how its runner finds the attempt again after a restart."""
+    """One attempt of a node's task, from 0 on. `handle` is how its runner finds the attempt again after a restart.
+
+    `deck` tells whether it left a page to look at among the artifacts (execution/decks.py).
+    """
 
     __tablename__ = "task_attempts"
     __table_args__ = (
@@ -477,12 +481,28 @@ class TaskAttemptRow(SQLModel, table=True):
     phase: str = Field(max_length=16)
     handle: str = _text()
     outputs_uri: str = _text()
+    deck: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     error_code: str | None = _text(optional=True)
     error_message: str | None = _text(optional=True)
     error_kind: str | None = Field(default=None, max_length=8)
     created_at: int = _time()
     updated_at: int = _time()
     ended_at: int | None = _time(optional=True)
+
+
+# --- artifacts
+
+
+class UsedUrlRow(SQLModel, table=True):
+    """A signed URL that may be used once and was, kept until it expires, in seconds since the epoch."""
+
+    __tablename__ = "used_urls"
+    __table_args__ = (ForeignKeyConstraint(["project"], ["projects.id"]),)
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    token: str = Field(primary_key=True, max_length=32)
+    expires_at: int = Field(sa_type=BigInteger)
 
 
 # --- access: the policy and who can log in

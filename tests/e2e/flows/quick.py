@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from flytekit import CronSchedule, LaunchPlan, conditional, task, workflow
+from flytekit import CronSchedule, Deck, LaunchPlan, conditional, task, workflow
 
 
 @task
@@ -41,6 +41,17 @@ def hold(gate: str) -> str:
     while not Path(gate).exists():
         time.sleep(0.02)
     return "released"
+
+
+@task(enable_deck=True)
+def draw(title: str) -> int:
+    Deck("drawing", f"<h1>{title}</h1><script>document.title = document.cookie</script>")
+    return len(title)
+
+
+@workflow
+def draw_wf(title: str) -> int:
+    return draw(title=title)
 
 
 @workflow

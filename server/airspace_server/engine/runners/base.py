@@ -6,7 +6,7 @@ then either known by its handle or has not begun, and ends by itself.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from flyteidl.core import literals_pb2, tasks_pb2
 
@@ -72,5 +72,12 @@ class Runner(Protocol):
         """Make sure that nothing runs any more of an attempt that another process prepared.
 
         Returns its outcome if it had come to its end by itself before, else None.
+        """
+        ...
+
+    def deck(self, handle: str) -> BinaryIO | None:
+        """Open the page that an attempt left to be looked at, of which nothing runs any more; None without one.
+
+        The page is as the task wrote it, of any size.
         """
         ...

@@ -31,7 +31,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import psutil
 
@@ -148,6 +148,11 @@ class LocalRunner:
                 time.sleep(_PAUSE)
         _sweep(known.mark)
         return _finish(known)
+
+    def deck(self, handle: str) -> BinaryIO | None:
+        """Open what the task wrote beside its outputs."""
+        file = _open(_Handle.parse(handle).folder / "out" / "deck.html")
+        return None if file is None else os.fdopen(file, "rb")
 
     def _launch(self, attempt: AttemptSpec, folder: Path, mark: str) -> tuple[subprocess.Popen[bytes], bytes]:
         """Start a launcher; return it with the order that it waits for. Raises what `prepare` makes a refusal of."""
