@@ -157,6 +157,31 @@ class LaunchPlan:
     closure: "AnyMessage | None" = field(default=None, repr=False)
 
 
+class TickOutcome(StrEnum):
+    """What became of a tick of a schedule."""
+
+    FIRED = "FIRED"
+    CAUGHT_UP = "CAUGHT_UP"
+    SKIPPED = "SKIPPED"
+    SUPPRESSED = "SUPPRESSED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    """One that is newer than this client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What became of a tick, or of several from `due_time` until `last_due_time` that were missed."""
+
+    due_time: datetime
+    last_due_time: datetime
+    version: str
+    outcome: TickOutcome
+    reason: str
+    execution: str
+    time: datetime
+
+
 class ActivationCause(StrEnum):
     """Why the active version of a launch plan's name changed."""
 

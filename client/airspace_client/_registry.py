@@ -4,7 +4,8 @@ Bodies are Flyte's own messages: give `register` a flyteidl.admin.TaskSpec, Work
 google.protobuf.Any. Registering the same content again is not an error, other content raises AlreadyExists.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from google.protobuf.message import Message
 
@@ -12,7 +13,7 @@ from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.type.v1.identifiers_pb2 import LaunchPlanId, TaskId, WorkflowId
 from airspace_client import _wire
-from airspace_client._model import Activation, LaunchPlan, Registered, Task, Workflow
+from airspace_client._model import Activation, LaunchPlan, Registered, Task, Tick, Workflow
 from airspace_client._service import Service
 
 
@@ -124,6 +125,19 @@ class LaunchPlans:
         request = launch_plan_pb.RollbackLaunchPlanRequest(scope=_wire.scope(project, domain), name=name)
         response: launch_plan_pb.RollbackLaunchPlanResponse = self._service.call("RollbackLaunchPlan", request)
         return _wire.launch_plan(response.launch_plan)
+
+    def ticks(self, project: str, domain: str, name: str) -> Iterator[Tick]:
+        """Yield what became of the ticks of a name's schedules, newest first."""
+        request = launch_plan_pb.ListScheduleTicksRequest(scope=_wire.scope(project, domain), name=name)
+        return map(_wire.tick, self._service.pages("ListScheduleTicks", request, "ticks"))
+
+    def next_ticks(self, project: str, domain: str, name: str, version: str, *, count: int = 10) -> Sequence[datetime]:
+        """Return when the schedule of a version would fire next, active or not."""
+        request = launch_plan_pb.PreviewScheduleRequest(
+            launch_plan=_launch_plan_id(project, domain, name, version), count=count
+        )
+        response: launch_plan_pb.PreviewScheduleResponse = self._service.call("PreviewSchedule", request)
+        return [_wire.moment(each) for each in response.ticks]
 
     def activations(self, project: str, domain: str, name: str) -> Iterator[Activation]:
         """Yield what was active when under a name, newest first."""

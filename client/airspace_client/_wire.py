@@ -58,6 +58,8 @@ from airspace_client._model import (
     ServiceAccountSecret,
     Settings,
     Task,
+    Tick,
+    TickOutcome,
     Transition,
     Verdict,
     Waiting,
@@ -93,6 +95,7 @@ def phase_names(phases: Iterable[ExecutionPhase]) -> list[str]:
 
 
 def moment(stamp: Timestamp) -> datetime:
+    """Convert a time."""
     return stamp.ToDatetime(tzinfo=UTC)
 
 
@@ -171,6 +174,19 @@ def activation(message: launch_plan_pb.Activation) -> Activation:
         version=message.version,
         cause=member(ActivationCause, launch_plan_pb.ActivationCause, "ACTIVATION_CAUSE_", message.cause),
         principal=message.principal,
+        time=moment(message.time),
+    )
+
+
+def tick(message: launch_plan_pb.Tick) -> Tick:
+    """Convert what became of a tick."""
+    return Tick(
+        due_time=moment(message.due_time),
+        last_due_time=moment(message.last_due_time),
+        version=message.version,
+        outcome=member(TickOutcome, launch_plan_pb.TickOutcome, "TICK_OUTCOME_", message.outcome),
+        reason=message.reason,
+        execution=message.execution,
         time=moment(message.time),
     )
 

@@ -4,6 +4,7 @@ What processes there are, and how they start and stop, is in processes.py.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -54,15 +55,17 @@ from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.artifacts.pages import UsedPages
 from airspace_server.artifacts.signing import UrlGrant, UrlSigner
 from airspace_server.audit.http import recorded
-from airspace_server.audit.ledger import Ledger
+from airspace_server.audit.ledger import Actor, Ledger, acting
 from airspace_server.audit.service import AuditService
 from airspace_server.certificates import Identity, Watched
 from airspace_server.core import clock
 from airspace_server.core.errors import token_missing
+from airspace_server.core.periodic import Periodic
 from airspace_server.execution.catalog import Catalog
 from airspace_server.execution.decks import Decks
 from airspace_server.execution.flyte import ExecutionFlyte, scope_of_flyte_url
 from airspace_server.execution.launch import Launcher
+from airspace_server.execution.scheduler import LOOK_SECONDS, PERMISSION, Scheduler
 from airspace_server.execution.service import ExecutionService
 from airspace_server.execution.store import Executions
 from airspace_server.execution.watch import Watcher
@@ -123,6 +126,9 @@ class Parts:
         if self.oidc is not None:
             trusted.append(self.oidc)
         self.executions = Executions(self.database, clock.now)
+        self.launcher = Launcher(self.database, Catalog(), clock.now)
+        scheduler = Scheduler(self.database, self.launcher, self.policy, clock.now, _scheduled_for)
+        self.scheduling = Periodic("scheduler", LOOK_SECONDS, scheduler.fire)
         self.watcher = Watcher(self.executions)
         self.authenticator = Authenticator(
             trusted,
@@ -148,7 +154,6 @@ class Parts:
         launch_plans = LaunchPlans(database, registry, clock.now)
         lists = VersionLists(database, self.pager)
         executions = self.executions
-        launcher = Launcher(database, Catalog(), clock.now)
         decks = Decks(executions, self.artifacts, self.signer, self.url, clock.now)
         native_doors = (
             ProjectService(database, self.pager, clock.now, settings.domains),
@@ -159,13 +164,13 @@ class Parts:
             AuditService(database, self.audit_key, self.pager),
             SettingsService(database),
             PromotionService(Promotions(database, self.artifacts, clock.now, settings.domains, MAX_UPLOAD), self.pager),
-            ExecutionService(database, launcher, executions, self.watcher, self.pager, clock.now),
+            ExecutionService(database, self.launcher, executions, self.watcher, self.pager, clock.now),
         )
         flyte_doors = (
             AdminFlyte(database, registry, launch_plans, self.pager, clock.now, settings.domains),
             AttributesFlyte(database, settings.domains),
             EntitiesFlyte(database, self.pager, settings.domains),
-            ExecutionFlyte(database, launcher, executions, decks, self.pager, settings.domains),
+            ExecutionFlyte(database, self.launcher, executions, decks, self.pager, settings.domains),
             DataProxy(
                 self.artifacts, self.signer, self.url, clock.now, MAX_UPLOAD, settings.domains, self._admit_upload
             ),
@@ -241,6 +246,11 @@ class Parts:
             settings.oidc_audience,
             tuple(settings.oidc_scopes.split()),
         )
+
+
+def _scheduled_for(member: str) -> AbstractContextManager[None]:
+    """Say for the audit that what happens is a schedule's doing, with the rights of who activated it."""
+    return acting(lambda: Actor(member, "scheduler", PERMISSION.value))
 
 
 def executes(method: Method) -> bool:

@@ -62,7 +62,7 @@ def serve(settings: Settings) -> None:
         admin = admins[0]
         _seed(parts, settings.address(admin.port))
         found = settings.model_copy(update={"grpc_port": admin.port, "http_port": _port(http_socket)})
-        with _worker_child(found, stop), _serving(parts, [*admins, execution], http_socket):
+        with _worker_child(found, stop), _serving(parts, [*admins, execution], http_socket), _scheduling(parts):
             _ready(settings, admins, _port(http_socket))
             stop.wait()
 
@@ -92,7 +92,7 @@ def serve_execution(settings: Settings) -> None:
         methods = [method for method in parts.methods() if executes(method)]
         address = settings.address(settings.execution_port)
         listener = Listener(address, handlers(methods, parts.guards), tls=parts.mutual_tls)
-        with _serving(parts, [listener], None):
+        with _serving(parts, [listener], None), _scheduling(parts):
             _say(f"airspace execution ready grpc={settings.address(listener.port)} data={settings.data}")
             stop.wait()
 
@@ -246,6 +246,16 @@ def _serving(
         if http is not None:
             http.stop()
         parts.close()
+
+
+@contextlib.contextmanager
+def _scheduling(parts: Parts) -> Iterator[None]:
+    """Fire schedules until the block is left."""
+    parts.scheduling.start()
+    try:
+        yield
+    finally:
+        parts.scheduling.stop()
 
 
 class _Http:

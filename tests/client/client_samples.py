@@ -62,6 +62,8 @@ from airspace_client import (
     ServiceAccountSecret,
     Settings,
     Task,
+    Tick,
+    TickOutcome,
     Waiting,
     WaitReason,
     Workflow,
@@ -98,6 +100,15 @@ LAUNCH_PLAN = LaunchPlan(
 ACTIVATION_PB = launch_plan_pb.Activation(
     sequence=2, version="v1", cause=launch_plan_pb.ACTIVATION_CAUSE_ROLLBACK, principal="user:ada", time=NOON
 )
+TICK_PB = launch_plan_pb.Tick(
+    due_time=NOON,
+    last_due_time=NOON,
+    version="v1",
+    outcome=launch_plan_pb.TICK_OUTCOME_FIRED,
+    execution="e1",
+    time=NOON,
+)
+TICK = Tick(NOON, NOON, "v1", TickOutcome.FIRED, "", "e1", NOON)
 ACTIVATION = Activation(2, "v1", ActivationCause.ROLLBACK, "user:ada", NOON)
 
 GATES_PB = settings_pb.Gates(
@@ -323,6 +334,18 @@ CASES = {
         lambda c: c.launch_plans.rollback(P, D, "w.nightly"),
         launch_plan_pb.RollbackLaunchPlanRequest(scope=SCOPE, name="w.nightly"),
         LAUNCH_PLAN,
+    ),
+    "ListScheduleTicks": (
+        launch_plan_pb.ListScheduleTicksResponse(ticks=[TICK_PB]),
+        lambda c: list(c.launch_plans.ticks(P, D, "w.nightly")),
+        launch_plan_pb.ListScheduleTicksRequest(scope=SCOPE, name="w.nightly", page_size=200),
+        [TICK],
+    ),
+    "PreviewSchedule": (
+        launch_plan_pb.PreviewScheduleResponse(ticks=[NOON]),
+        lambda c: c.launch_plans.next_ticks(P, D, "w.nightly", "v1", count=1),
+        launch_plan_pb.PreviewScheduleRequest(launch_plan=LAUNCH_PLAN_ID, count=1),
+        [NOON],
     ),
     "ListActivations": (
         launch_plan_pb.ListActivationsResponse(activations=[ACTIVATION_PB]),

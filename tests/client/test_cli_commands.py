@@ -100,6 +100,8 @@ COMMANDS = {
     "ActivateLaunchPlan": ["launch-plans", "activate", *IN, "w.nightly", "--version", "v1"],
     "DeactivateLaunchPlan": ["launch-plans", "deactivate", *IN, "w.nightly", "--version", "v1"],
     "RollbackLaunchPlan": ["launch-plans", "rollback", *IN, "w.nightly"],
+    "ListScheduleTicks": ["launch-plans", "ticks", *IN, "w.nightly"],
+    "PreviewSchedule": ["launch-plans", "next", *IN, "w.nightly", "--version", "v1", "--count", "1"],
     "ListActivations": ["launch-plans", "history", *IN, "w.nightly"],
     "GetExecution": ["executions", "get", *IN, "run-1"],
     "ListExecutions": ["executions", "list", *IN, "--phase", "FAILED", "--launch-plan", "w.nightly"],

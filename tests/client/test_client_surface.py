@@ -18,7 +18,7 @@ def test_the_public_names_are_these() -> None:
         "ResourceExhausted", "Role", "RunAs", "ServiceAccount", "ServiceAccountSecret", "Settings", "StaticToken",
         "Task", "Token", "TokenSource", "Transition", "Unauthenticated", "Unavailable", "Unimplemented", "Verdict",
         "WaitReason", "Waiting", "Approval", "Difference", "DifferenceKind", "EntryState", "Freeze", "Gate", "Gates",
-        "Promotion", "PromotionEntry", "PromotionPreview", "PromotionState",
+        "Tick", "TickOutcome", "Promotion", "PromotionEntry", "PromotionPreview", "PromotionState",
         "Workflow",
     }  # fmt: skip
     assert all(getattr(airspace_client, name) for name in airspace_client.__all__)
@@ -42,6 +42,7 @@ def test_the_public_methods_are_these() -> None:
         assert public(client.tasks) == public(client.workflows) == {"register", "get", "list"}
         assert public(client.launch_plans) == {
             "register", "get", "get_active", "list", "activate", "deactivate", "rollback", "activations",
+            "ticks", "next_ticks",
         }  # fmt: skip
         assert public(client.references) == {"create_export", "list_exports", "delete_export", "dependents"}
         assert public(client.executions) == {"launch", "handle", "get", "list", "quota_usage"}

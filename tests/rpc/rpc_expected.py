@@ -33,6 +33,7 @@ registry.register     the scope      {REGISTRY} RegisterTask RegisterWorkflow
 registry.view         the scope      {REGISTRY} GetTask ListTasks GetWorkflow ListWorkflows
 registry.register     the scope      {PLANS} RegisterLaunchPlan
 registry.view         the scope      {PLANS} GetLaunchPlan GetActiveLaunchPlan ListLaunchPlans ListActivations
+registry.view         the scope      {PLANS} ListScheduleTicks PreviewSchedule
 launchplan.activate   the scope      {PLANS} ActivateLaunchPlan DeactivateLaunchPlan RollbackLaunchPlan
 export.manage         the scope      {REFERENCES} CreateExport ListExports DeleteExport
 registry.view         the scope      {REFERENCES} CreateExport ListDependents

@@ -15,13 +15,13 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from rpc_expected import ACCESS, ADMIN, EXECUTIONS, PLANS, PROJECT, REFERENCES, REGISTRY, SETTINGS
 from rpc_mutations import NUL, Bad, flyte_mutations, native_mutations, scrambled
-from rpc_requests import forward, request_for
+from rpc_requests import THING, VERSION, forward, request_for
 from rpc_servers import FLYTE, METHODS, NATIVE, OURS, Airspace, Answer, Caller
 
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace_server.core.errors import CODES, Reason
 from airspace_server.core.scope import Scope
-from airspace_server.storage.tables import PromotionRow, table
+from airspace_server.storage.tables import PromotionRow, TickRow, table
 
 FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE}
 OF_A_FIELD = {"INVALID_FIELD", "UNKNOWN_DOMAIN", "UNKNOWN_FIELD", "INVALID_PAGE_TOKEN", "INPUT_INVALID"}
@@ -199,6 +199,8 @@ def tokens(populated: Airspace, admin: Caller) -> dict[str, str]:
     create = f"{PROJECT}/CreateProject"
     for name in ("page-one", "page-two"):
         admin(create, request_for(create, Scope(name, "development"), populated))
+    for due_at in (1, 2):
+        ticked(populated, due_at)
     for name in ("first", "second"):
         populated.account(name, ("viewer", "*/*"))
         for path in (f"{REGISTRY}/RegisterTask", f"{REGISTRY}/RegisterWorkflow", f"{PLANS}/RegisterLaunchPlan"):
@@ -233,6 +235,13 @@ def promoted_here(populated: Airspace, name: str) -> None:
     lists = dict.fromkeys(("gates", "entries", "artifacts"), "[]")
     with populated.parts.database.write(OURS) as tx:
         tx.insert(table(PromotionRow), {**row, **texts, **times, **lists})
+
+
+def ticked(populated: Airspace, due_at: int) -> None:
+    """Keep a tick of the launch plan's schedule."""
+    row = {"name": THING, "version": VERSION, "outcome": "FIRED", "reason": "", "execution": "x", "at": 1}
+    with populated.parts.database.write(OURS) as tx:
+        tx.insert(table(TickRow), {**row, "due_at": due_at, "last_due_at": due_at})
 
 
 def response_of(method: MethodDescriptor, answer: Answer) -> Any:

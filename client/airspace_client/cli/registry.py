@@ -2,6 +2,7 @@
 
 import click
 
+from airspace_client.cli import output
 from airspace_client.cli.session import Group, Session, limited, pass_session, scoped
 
 
@@ -125,6 +126,34 @@ def roll_launch_plan_back(session: Session, project: str, domain: str, name: str
     """Make the version active that was so before."""
     with session.connect() as client:
         session.show(client.launch_plans.rollback(project, domain, name))
+
+
+@launch_plans.command("ticks")
+@scoped
+@click.argument("name")
+@limited
+@pass_session
+def show_ticks(session: Session, project: str, domain: str, name: str, limit: int | None) -> None:
+    """Show what became of the ticks of the schedules of NAME, newest first."""
+    with session.connect() as client:
+        columns = ("due_time", "last_due_time", "version", "outcome", "execution", "reason")
+        session.show_all(client.launch_plans.ticks(project, domain, name), columns, limit)
+
+
+@launch_plans.command("next")
+@scoped
+@click.argument("name")
+@click.option("--version", required=True, help="The version.")
+@click.option("--count", type=click.IntRange(1, 100), default=10, show_default=True, help="How many ticks.")
+@pass_session
+def show_next_ticks(session: Session, project: str, domain: str, name: str, version: str, count: int) -> None:
+    """Show when the schedule of a version would fire next, active or not."""
+    with session.connect() as client:
+        ticks = client.launch_plans.next_ticks(project, domain, name, version, count=count)
+    if session.wants_json:
+        session.show(ticks)
+    else:
+        output.print_cells([[output.cell(tick)] for tick in ticks], ("next",))
 
 
 @launch_plans.command("history")

@@ -4,6 +4,7 @@ That is a partial unique index, not a convention (storage/tables.py): whoever ac
 same transaction, and of two who race one waits for the other.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -34,10 +35,12 @@ from airspace_server.flyte.identifiers import entity_id
 from airspace_server.flyte.launch_plans import compile_launch_plan
 from airspace_server.flyte.references import foreign_reference, needed
 from airspace_server.flyte.run_as import named_by_closure, named_by_launch_plan
-from airspace_server.flyte.schedules import describe
+from airspace_server.flyte.schedules import Ticks, describe, is_scheduled
+from airspace_server.storage import schedules
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.projects import require_active
 from airspace_server.storage.references import may_refer, require_exported
+from airspace_server.storage.schedules import Tick, TickOutcome
 from airspace_server.storage.settings import run_as
 from airspace_server.storage.tables import LaunchPlanRow, table
 
@@ -50,7 +53,7 @@ _OF_NAME: Final = (
     select(LAUNCH_PLANS.c.version, LAUNCH_PLANS.c.state)
     .where(scoped(LAUNCH_PLANS), LAUNCH_PLANS.c.name == bindparam("name"))
     .order_by(LAUNCH_PLANS.c.version)  # one order for all, so that two activations cannot wait for each other
-    .with_for_update()
+    .with_for_update(key_share=True)  # who launches one of them need not wait, and who fires one holds its schedule
 )
 _ACTIVE_ONE: Final = select(LAUNCH_PLANS).where(
     scoped(LAUNCH_PLANS), LAUNCH_PLANS.c.name == bindparam("name"), LAUNCH_PLANS.c.state == ACTIVE
@@ -167,6 +170,8 @@ class LaunchPlans:
             if active == launch_plan.version:
                 now = self._clock()
                 _set(tx, launch_plan, INACTIVE, now)
+                _settle(tx, launch_plan.name, now)
+                schedules.disarm(tx, launch_plan.name)
                 activations.record(tx, launch_plan.name, "", by, Cause.DEACTIVATE, now)
             return self._one(tx, launch_plan)
 
@@ -188,6 +193,27 @@ class LaunchPlans:
             launch_plan = EntityId(scope, name, version)
             make_active(tx, launch_plan, by, Cause.ROLLBACK, self._clock())
             return self._one(tx, launch_plan)
+
+    def ticks(
+        self, scope: Scope, name: str, size: int, last: tuple[Any, ...] | None
+    ) -> tuple[Sequence[Tick], tuple[Any, ...] | None]:
+        """Return a page of what became of the ticks of a name's schedules, newest first, and where the next begins."""
+        with self._database.read(scope) as tx:
+            return schedules.history(tx, name, size, last)
+
+    def next_ticks(self, launch_plan: EntityId, count: int) -> Sequence[int]:
+        """Return when the schedule of a version would fire next, in microseconds, UTC. Raises NOT_FOUND."""
+        now = self._clock()
+        with self._database.read(launch_plan.scope) as tx:
+            plan, armed = self._one(tx, launch_plan), schedules.get(tx, launch_plan.name)
+        anchor = armed.anchor_at if armed is not None and armed.version == launch_plan.version else now
+        ticks = Ticks(launch_plan_pb2.LaunchPlanSpec.FromString(plan.spec).entity_metadata.schedule, anchor)
+        if not is_scheduled(ticks.schedule):
+            return ()
+        found = [ticks.after(now)]
+        while len(found) < count:
+            found.append(ticks.after(found[-1]))
+        return found
 
     def history(
         self, scope: Scope, name: str, size: int, last: tuple[Any, ...] | None
@@ -254,14 +280,54 @@ def insert_launch_plan(tx: Transaction, new: NewLaunchPlan) -> bool:
 
 
 def make_active(tx: Transaction, launch_plan: EntityId, by: Principal, cause: Cause, now: int) -> None:
-    """Make a version the active one of its name, inside a transaction of its scope. Raises NOT_FOUND."""
+    """Make a version the active one of its name and its schedule the one in force, in a transaction of its scope.
+
+    Activating what is active again changes nothing but whose rights its schedule is fired with. Raises NOT_FOUND.
+    """
     active = _held(tx, launch_plan)
     if active == launch_plan.version:
+        _hand_over(tx, launch_plan, by, now)
         return
     if active:
         _set(tx, replace(launch_plan, version=active), INACTIVE, now)
     _set(tx, launch_plan, ACTIVE, now)
+    _schedule(tx, launch_plan, by, now)
     activations.record(tx, launch_plan.name, launch_plan.version, by, cause, now)
+
+
+def _hand_over(tx: Transaction, launch_plan: EntityId, by: Principal, now: int) -> None:
+    """Let the schedule of what is active be fired from now on with the rights of who has activated it again."""
+    row, groups = schedules.get(tx, launch_plan.name), json.dumps(sorted(by.groups))
+    if row is None or (row.principal, row.principal_groups) == (by.member, groups):
+        return
+    schedules.hand_over(tx, launch_plan.name, by.member, groups)
+    activations.record(tx, launch_plan.name, launch_plan.version, by, Cause.ACTIVATE, now)
+    tx.changed(f"schedule of launch plan {launch_plan}", {"by": row.principal}, {"by": by.member})
+
+
+def _settle(tx: Transaction, name: str, now: int) -> None:
+    """Write down what is due of a schedule that is about to be out of force."""
+    row = schedules.get(tx, name)
+    if row is None or not 0 < row.next_at <= now:
+        return
+    plan = tx.execute(_ONE, name=name, version=row.version).one()
+    ticks = Ticks(launch_plan_pb2.LaunchPlanSpec.FromString(plan.spec).entity_metadata.schedule, row.anchor_at)
+    why = "the version was not active any more when it could have been fired"
+    tick = Tick(row.next_at, ticks.until(now), row.version, TickOutcome.SUPPRESSED, why, "", now)
+    schedules.record(tx, name, [tick], ticks.after(now))
+
+
+def _schedule(tx: Transaction, launch_plan: EntityId, by: Principal, now: int) -> None:
+    """Put the schedule of a version into force; without one, none of its name is."""
+    _settle(tx, launch_plan.name, now)
+    row = tx.execute(_ONE, name=launch_plan.name, version=launch_plan.version).one()
+    ticks = Ticks(launch_plan_pb2.LaunchPlanSpec.FromString(row.spec).entity_metadata.schedule, now)
+    if is_scheduled(ticks.schedule):
+        groups = json.dumps(sorted(by.groups))
+        first = ticks.after(max(now, schedules.last_tick(tx, launch_plan.name)))  # clocks can differ, and go back
+        schedules.arm(tx, launch_plan.name, launch_plan.version, now, first, by.member, groups)
+    else:
+        schedules.disarm(tx, launch_plan.name)
 
 
 def _held(tx: Transaction, launch_plan: EntityId) -> str:

@@ -19,9 +19,11 @@ from airspace_server.access.messages import packed, scope_message, scope_of, tim
 from airspace_server.admin.activations import Activation, Cause
 from airspace_server.admin.launch_plans import ACTIVE, LAUNCH_PLANS, LaunchPlan, LaunchPlans, workflow_id
 from airspace_server.admin.registry import TASKS, WORKFLOWS, Registry, Task, Workflow, row_id
+from airspace_server.core.errors import invalid_field
 from airspace_server.core.scope import EntityId
 from airspace_server.storage.database import Database, scoped
 from airspace_server.storage.paging import Pager, page, page_size
+from airspace_server.storage.schedules import Tick
 
 IdMessage = TypeVar("IdMessage", bound=Message)
 
@@ -71,6 +73,7 @@ _TASK_COLUMNS: Final = tuple(
 _WORKFLOW_COLUMNS: Final = tuple(
     WORKFLOWS.c[name] for name in ("project", "domain", "name", "version", "digest", "created_at")
 )
+_TICKS, _MOST_TICKS = 10, 100
 _CAUSES: Final[Mapping[Cause, Any]] = {
     cause: plan_pb.ActivationCause.Value(f"ACTIVATION_CAUSE_{cause.value}") for cause in Cause
 }
@@ -203,6 +206,24 @@ class LaunchPlanService:
         launch_plan = self._launch_plans.roll_back(scope_of(request.scope), request.name, call.principal)
         return plan_pb.RollbackLaunchPlanResponse(launch_plan=_light(launch_plan))
 
+    def ListScheduleTicks(
+        self, request: plan_pb.ListScheduleTicksRequest, _call: Call
+    ) -> plan_pb.ListScheduleTicksResponse:
+        """List what became of the ticks of a name's schedules."""
+        scope = scope_of(request.scope)
+        query = f"ticks {scope} {request.name}"
+        last = self._pager.position(query, request.page_token)
+        found, end = self._launch_plans.ticks(scope, request.name, page_size(request.page_size), last)
+        token = self._pager.token(query, end) if end else ""
+        return plan_pb.ListScheduleTicksResponse(ticks=map(_tick, found), next_page_token=token)
+
+    def PreviewSchedule(self, request: plan_pb.PreviewScheduleRequest, _call: Call) -> plan_pb.PreviewScheduleResponse:
+        """Tell when a schedule would fire next."""
+        if not 0 <= request.count <= _MOST_TICKS:
+            raise invalid_field("count", f"must be 0 to {_MOST_TICKS}")
+        ticks = self._launch_plans.next_ticks(_id(request.launch_plan), request.count or _TICKS)
+        return plan_pb.PreviewScheduleResponse(ticks=map(timestamp, ticks))
+
     def ListActivations(self, request: plan_pb.ListActivationsRequest, _call: Call) -> plan_pb.ListActivationsResponse:
         """List what was active when under a name."""
         scope = scope_of(request.scope)
@@ -227,6 +248,18 @@ def _light(launch_plan: LaunchPlan | Row[Any]) -> plan_pb.LaunchPlan:
         schedule=launch_plan.schedule,
         create_time=timestamp(launch_plan.created_at),
         update_time=timestamp(launch_plan.updated_at),
+    )
+
+
+def _tick(tick: Tick) -> plan_pb.Tick:
+    return plan_pb.Tick(
+        due_time=timestamp(tick.due_at),
+        last_due_time=timestamp(tick.last_due_at),
+        version=tick.version,
+        outcome=f"TICK_OUTCOME_{tick.outcome.value}",
+        reason=tick.reason,
+        execution=tick.execution,
+        time=timestamp(tick.at),
     )
 
 

@@ -85,7 +85,8 @@ class Launch:
     `inputs` are literals, or JSON values that are brought to the types of the launch plan. `spec` carries what Flyte's
     clients say beside them; principal, mode and the launched id in it are set here, whatever the client sent. `source`
     names the execution of the same scope that this one repeats; with the mode RECOVERED its succeeded nodes are kept.
-    What an execution's code launches is its launcher's, and the execution is its parent.
+    What an execution's code launches is its launcher's, and the execution is its parent. `scheduled_at` is when a
+    schedule's tick was due that launches it, in microseconds, UTC.
     """
 
     scope: Scope
@@ -97,6 +98,7 @@ class Launch:
     spec: execution_pb2.ExecutionSpec | None = None
     mode: execution_pb2.ExecutionMetadata.ExecutionMode = execution_pb2.ExecutionMetadata.MANUAL
     source: str = ""
+    scheduled_at: int | None = None
 
     @property
     def launcher(self) -> Principal:
@@ -416,6 +418,8 @@ def _spec(
         spec.metadata.parent_node_execution.execution_id.project = launch.parent.scope.project
         spec.metadata.parent_node_execution.execution_id.domain = launch.parent.scope.domain
         spec.metadata.parent_node_execution.execution_id.name = launch.parent.name
+    if launch.scheduled_at is not None:
+        spec.metadata.scheduled_at.FromMicroseconds(launch.scheduled_at)
     if launch.source:
         spec.metadata.reference_execution.project = launch.scope.project
         spec.metadata.reference_execution.domain = launch.scope.domain

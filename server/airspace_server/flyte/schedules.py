@@ -5,6 +5,7 @@ agree on them or because they would be ignored: a sixth field, `@every` (write a
 before the fields, and an offset.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -34,8 +35,51 @@ _UNITS: Final = {
     schedule_pb2.DAY: ("day", timedelta(days=1)),
 }
 _FIELDS: Final = 5
+_TICK: Final = 1_000_000
+"""A second, in microseconds."""
+_SECOND: Final = timedelta(seconds=1)
 # Where the search for a first firing begins: cronsim looks 50 years ahead, and the calendar repeats itself within 28.
 _ANY_TIME: Final = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """When a checked schedule fires, in whole seconds given as microseconds since the epoch, UTC.
+
+    A fixed rate counts from `anchor`, when its launch plan was activated.
+    """
+
+    schedule: schedule_pb2.Schedule
+    anchor: int
+
+    def after(self, moment: int) -> int:
+        """Return the first tick after a moment. Raises StopIteration when there is none any more."""
+        if self._every:
+            return self._start + self._every * max(1, (moment - self._start) // self._every + 1)
+        return _microseconds(next(CronSim(cron(self.schedule), _datetime(moment))))
+
+    def until(self, moment: int) -> int:
+        """Return the last tick until a moment, that one included; there is one."""
+        if self._every:
+            return self._start + self._every * ((moment - self._start) // self._every)
+        return _microseconds(next(CronSim(cron(self.schedule), _datetime(moment) + _SECOND, reverse=True)))
+
+    @property
+    def _start(self) -> int:
+        return self.anchor // _TICK * _TICK
+
+    @property
+    def _every(self) -> int:
+        """The fixed rate in microseconds, 0 for a cron schedule."""
+        if self.schedule.WhichOneof("ScheduleExpression") != "rate":
+            return 0
+        _, unit = _UNITS[self.schedule.rate.unit]
+        return self.schedule.rate.value * (unit // timedelta(microseconds=1))
+
+
+def is_scheduled(schedule: schedule_pb2.Schedule) -> bool:
+    """Tell whether a schedule fires at all."""
+    return schedule.WhichOneof("ScheduleExpression") is not None
 
 
 def check_schedule(schedule: schedule_pb2.Schedule) -> None:
@@ -92,6 +136,14 @@ def _check_cron(schedule: schedule_pb2.Schedule) -> None:
         raise _invalid(text, "has a field that cron does not know, or a day that no month has") from None
     except StopIteration:
         raise _invalid(text, "never fires") from None
+
+
+def _datetime(moment: int) -> datetime:
+    return datetime.fromtimestamp(moment // _TICK, UTC)
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * _TICK
 
 
 def _invalid(schedule: str, problem: str) -> ApiError:

@@ -157,6 +157,50 @@ class ActivationRow(SQLModel, table=True):
     at: int = _time()
 
 
+class ScheduleRow(SQLModel, table=True):
+    """The schedule of the active version of a launch plan's name; the version says what it is.
+
+    It was activated at `anchor_at` by `principal`, "" for nobody known, whose groups are a JSON list. `next_at` is its
+    next tick, 0 when nobody has looked yet.
+    """
+
+    __tablename__ = "schedules"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project", "domain", "name", "version"],
+            ["launch_plans.project", "launch_plans.domain", "launch_plans.name", "launch_plans.version"],
+        ),
+        Index("schedules_due", "next_at"),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    name: str = Field(primary_key=True, max_length=255)
+    version: str = Field(max_length=255)
+    anchor_at: int = _time()
+    next_at: int = _time()
+    principal: str = Field(max_length=255)
+    principal_groups: str = _text()
+
+
+class TickRow(SQLModel, table=True):
+    """What became of a tick of a schedule, or of several that were missed: from `due_at` until `last_due_at`."""
+
+    __tablename__ = "schedule_ticks"
+    __table_args__ = (ForeignKeyConstraint(["project"], ["projects.id"]),)
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    name: str = Field(primary_key=True, max_length=255)
+    due_at: int = Field(primary_key=True, sa_type=BigInteger)
+    last_due_at: int = _time()
+    version: str = Field(max_length=255)
+    outcome: str = Field(max_length=16)
+    reason: str = _text()
+    execution: str = Field(max_length=63)
+    at: int = _time()
+
+
 class PromotionRow(SQLModel, table=True):
     """A promotion of a version into this scope. `gates` and `entries`, which are as they were last, are JSON lists.
 

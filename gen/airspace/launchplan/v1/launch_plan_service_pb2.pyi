@@ -13,6 +13,15 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class TickOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TICK_OUTCOME_UNSPECIFIED: _ClassVar[TickOutcome]
+    TICK_OUTCOME_FIRED: _ClassVar[TickOutcome]
+    TICK_OUTCOME_CAUGHT_UP: _ClassVar[TickOutcome]
+    TICK_OUTCOME_SKIPPED: _ClassVar[TickOutcome]
+    TICK_OUTCOME_SUPPRESSED: _ClassVar[TickOutcome]
+    TICK_OUTCOME_FAILED: _ClassVar[TickOutcome]
+
 class ActivationCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ACTIVATION_CAUSE_UNSPECIFIED: _ClassVar[ActivationCause]
@@ -26,6 +35,12 @@ class LaunchPlanState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LAUNCH_PLAN_STATE_UNSPECIFIED: _ClassVar[LaunchPlanState]
     LAUNCH_PLAN_STATE_INACTIVE: _ClassVar[LaunchPlanState]
     LAUNCH_PLAN_STATE_ACTIVE: _ClassVar[LaunchPlanState]
+TICK_OUTCOME_UNSPECIFIED: TickOutcome
+TICK_OUTCOME_FIRED: TickOutcome
+TICK_OUTCOME_CAUGHT_UP: TickOutcome
+TICK_OUTCOME_SKIPPED: TickOutcome
+TICK_OUTCOME_SUPPRESSED: TickOutcome
+TICK_OUTCOME_FAILED: TickOutcome
 ACTIVATION_CAUSE_UNSPECIFIED: ActivationCause
 ACTIVATION_CAUSE_ACTIVATE: ActivationCause
 ACTIVATION_CAUSE_DEACTIVATE: ActivationCause
@@ -34,6 +49,24 @@ ACTIVATION_CAUSE_PROMOTE: ActivationCause
 LAUNCH_PLAN_STATE_UNSPECIFIED: LaunchPlanState
 LAUNCH_PLAN_STATE_INACTIVE: LaunchPlanState
 LAUNCH_PLAN_STATE_ACTIVE: LaunchPlanState
+
+class Tick(_message.Message):
+    __slots__ = ("due_time", "last_due_time", "version", "outcome", "reason", "execution", "time")
+    DUE_TIME_FIELD_NUMBER: _ClassVar[int]
+    LAST_DUE_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    due_time: _timestamp_pb2.Timestamp
+    last_due_time: _timestamp_pb2.Timestamp
+    version: str
+    outcome: TickOutcome
+    reason: str
+    execution: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ..., outcome: _Optional[_Union[TickOutcome, str]] = ..., reason: _Optional[str] = ..., execution: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Activation(_message.Message):
     __slots__ = ("sequence", "version", "cause", "principal", "time")
@@ -192,3 +225,37 @@ class ListActivationsResponse(_message.Message):
     activations: _containers.RepeatedCompositeFieldContainer[Activation]
     next_page_token: str
     def __init__(self, activations: _Optional[_Iterable[_Union[Activation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListScheduleTicksRequest(_message.Message):
+    __slots__ = ("scope", "name", "page_size", "page_token")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    scope: _identifiers_pb2.Scope
+    name: str
+    page_size: int
+    page_token: str
+    def __init__(self, scope: _Optional[_Union[_identifiers_pb2.Scope, _Mapping]] = ..., name: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListScheduleTicksResponse(_message.Message):
+    __slots__ = ("ticks", "next_page_token")
+    TICKS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ticks: _containers.RepeatedCompositeFieldContainer[Tick]
+    next_page_token: str
+    def __init__(self, ticks: _Optional[_Iterable[_Union[Tick, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PreviewScheduleRequest(_message.Message):
+    __slots__ = ("launch_plan", "count")
+    LAUNCH_PLAN_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    launch_plan: _identifiers_pb2.LaunchPlanId
+    count: int
+    def __init__(self, launch_plan: _Optional[_Union[_identifiers_pb2.LaunchPlanId, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class PreviewScheduleResponse(_message.Message):
+    __slots__ = ("ticks",)
+    TICKS_FIELD_NUMBER: _ClassVar[int]
+    ticks: _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]
+    def __init__(self, ticks: _Optional[_Iterable[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]]] = ...) -> None: ...

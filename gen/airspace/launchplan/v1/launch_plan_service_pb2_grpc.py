@@ -72,6 +72,16 @@ class LaunchPlanServiceStub:
                 request_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanRequest.SerializeToString,
                 response_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanResponse.FromString,
                 _registered_method=True)
+        self.ListScheduleTicks = channel.unary_unary(
+                '/airspace.launchplan.v1.LaunchPlanService/ListScheduleTicks',
+                request_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListScheduleTicksRequest.SerializeToString,
+                response_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListScheduleTicksResponse.FromString,
+                _registered_method=True)
+        self.PreviewSchedule = channel.unary_unary(
+                '/airspace.launchplan.v1.LaunchPlanService/PreviewSchedule',
+                request_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.PreviewScheduleRequest.SerializeToString,
+                response_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.PreviewScheduleResponse.FromString,
+                _registered_method=True)
         self.ListActivations = channel.unary_unary(
                 '/airspace.launchplan.v1.LaunchPlanService/ListActivations',
                 request_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListActivationsRequest.SerializeToString,
@@ -135,6 +145,20 @@ class LaunchPlanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListScheduleTicks(self, request, context):
+        """Lists what became of the ticks of a name's schedules, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewSchedule(self, request, context):
+        """Tells when the schedule of a version would fire next, whether or not it is active.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListActivations(self, request, context):
         """Lists what was active when under a name, and by whom, newest first.
         """
@@ -179,6 +203,16 @@ def add_LaunchPlanServiceServicer_to_server(servicer, server):
                     servicer.RollbackLaunchPlan,
                     request_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanRequest.FromString,
                     response_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanResponse.SerializeToString,
+            ),
+            'ListScheduleTicks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScheduleTicks,
+                    request_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListScheduleTicksRequest.FromString,
+                    response_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListScheduleTicksResponse.SerializeToString,
+            ),
+            'PreviewSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewSchedule,
+                    request_deserializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.PreviewScheduleRequest.FromString,
+                    response_serializer=airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.PreviewScheduleResponse.SerializeToString,
             ),
             'ListActivations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListActivations,
@@ -378,6 +412,60 @@ class LaunchPlanService:
             '/airspace.launchplan.v1.LaunchPlanService/RollbackLaunchPlan',
             airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanRequest.SerializeToString,
             airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.RollbackLaunchPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScheduleTicks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.launchplan.v1.LaunchPlanService/ListScheduleTicks',
+            airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListScheduleTicksRequest.SerializeToString,
+            airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.ListScheduleTicksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.launchplan.v1.LaunchPlanService/PreviewSchedule',
+            airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.PreviewScheduleRequest.SerializeToString,
+            airspace_dot_launchplan_dot_v1_dot_launch__plan__service__pb2.PreviewScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,

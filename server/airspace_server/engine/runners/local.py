@@ -252,11 +252,19 @@ class _Attempt:
             outcome = self._outcome()
         except Exception:  # whatever it is: who is not told waits for ever
             _log.exception("an attempt could not be followed to its end")
-            self._process.kill()
-            self._process.wait()
+            self._give_up()
             text = "the attempt could not be followed to its end"
             outcome = Failed(ExecutionError("ENDED", text, ErrorKind.SYSTEM), retryable=True)
         ended(outcome)
+
+    def _give_up(self) -> None:
+        """Let nothing run of an attempt that is reported as ended; a killed launcher would set its tree free."""
+        try:
+            self._stop(signal.SIGALRM)
+            self._process.wait()
+            _sweep(self._handle.mark)
+        except Exception:
+            _log.exception("what an attempt has left could not be ended")
 
     def _outcome(self) -> Outcome:
         exceeded = self._watch()
