@@ -166,7 +166,7 @@ def closure(
 
 def room(any_: int, held: Mapping[str, int] | None = None, **weights: int) -> Room:
     """Room for so many executions, in a worker whose domains have shares only if weights of its slots are given."""
-    return Room(any_, held or {}, Shares.of(weights, sum(weights.values())))
+    return Room(any_, held or {}, Shares.of(weights, sum(weights.values())), 2**62)
 
 
 def add_project(database: Database) -> None:

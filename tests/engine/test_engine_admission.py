@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,7 @@ def test_a_worker_that_is_full_of_one_domain_takes_what_is_anothers_share(store,
     assert store.lease(NOW, full) == []
     queue(database, 3, production, since=100)
     assert store.poll(NOW, full).open
+    assert not store.poll(NOW, replace(full, launched_until=99)).open  # for a while it is left to a worker with room
     leases = store.lease(NOW, full)
     assert [lease.execution.scope for lease in leases] == [production, production]
     later = NOW + LEASE_US + 1  # and of what another worker left, too

@@ -24,7 +24,7 @@ WEIGHTS = st.fixed_dictionaries({domain: st.integers(1, 5) for domain in ORDER})
 def test_shares_are_by_weight_and_add_up_to_the_slots():
     shares = Shares.of({"development": 1, "staging": 1, "production": 2}, 2)
     assert shares.slots == {"development": Fraction(1, 2), "staging": Fraction(1, 2), "production": 1}
-    assert [shares.holds(domain) for domain in (*ORDER, "forgotten")] == [1, 1, 1, 0]
+    assert [shares.holds(domain) for domain in (*ORDER, "forgotten")] == [0, 0, 1, 0]
 
 
 def test_the_domain_that_uses_the_least_of_its_share_is_next_and_one_without_a_share_is_last():

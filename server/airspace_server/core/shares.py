@@ -8,7 +8,7 @@ Nothing that runs in a later domain is ever ended for an earlier one, nor anythi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,11 @@ class Shares:
         return not share, Fraction(running + 1) / (share or 1)
 
     def holds(self, domain: str) -> int:
-        """Return how many executions of a domain a worker takes although it has enough of others."""
-        return ceil(self.slots.get(domain, Fraction(0)))
+        """Return how many executions of a domain a worker takes although it has enough of others.
+
+        That many slots can be taken back for them; of more, another worker may have a slot that is free.
+        """
+        return floor(self.slots.get(domain, Fraction(0)))
 
     def reclaim(self, running: Mapping[str, int], wanting: Sequence[str]) -> tuple[str, str] | None:
         """Say for which of the domains that want a slot which other one must give one back, if there is such a pair.

@@ -48,18 +48,22 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many executions a worker can take: so many of any domain, and more of those of which it holds too few."""
+    """How many executions a worker can take: so many of any domain, and more of those of which it holds too few.
+
+    Of the latter only what was launched until `launched_until`: what is newer a worker may take that has room.
+    """
 
     any: int
     held: Mapping[str, int]
     shares: Shares
+    launched_until: int
 
-    def takes(self, domain: str, chosen: Sequence[Scope]) -> bool:
-        """Tell whether it takes one more of a domain when it has these already."""
+    def takes(self, domain: str, chosen: Sequence[Scope], oldest: int = 0) -> bool:
+        """Tell whether it takes one more of a domain, launched at `oldest`, when it has these already."""
         if len(chosen) < self.any:
             return True
         own = sum(scope.domain == domain for scope in chosen)
-        return self.held.get(domain, 0) + own < self.shares.holds(domain)
+        return self.held.get(domain, 0) + own < self.shares.holds(domain) and oldest <= self.launched_until
 
 
 def choose(
@@ -78,7 +82,7 @@ def choose(
         rank = room.shares.rank(one.scope.domain, running.get(one.scope.domain, 0))
         return rank, one.running, turns.get(one.scope, 0), one.oldest, one.scope
 
-    while candidates := [one for one in left.values() if room.takes(one.scope.domain, chosen)]:
+    while candidates := [one for one in left.values() if room.takes(one.scope.domain, chosen, one.oldest)]:
         first = min(candidates, key=place)
         chosen.append(first.scope)
         running[first.scope.domain] = running.get(first.scope.domain, 0) + 1
@@ -99,7 +103,7 @@ class Admission:
     def possible(self, tx: Transaction, room: Room) -> bool:
         """Tell whether anything that waits may begin, as things are now."""
         queues, _ = _queues(tx)
-        return any(queue.admissible > 0 and room.takes(queue.scope.domain, ()) for queue in queues)
+        return any(queue.admissible > 0 and room.takes(queue.scope.domain, (), queue.oldest) for queue in queues)
 
     def next(self, tx: Transaction, room: Room) -> Sequence[ExecutionId]:
         """Choose what begins as long as there is room; other workers choose after this transaction."""

@@ -45,6 +45,8 @@ from airspace_server.storage.database import Database
 
 POLL_SECONDS: Final = 0.1
 """How often a worker looks for executions to take and for those whose end was asked for."""
+PATIENCE_US: Final = 1_000_000
+"""For how many microseconds a worker without room leaves what is launched to workers that have some."""
 RENEW_SECONDS: Final = 5.0
 """How often a worker renews its leases; they last four times as long."""
 DRAIN_SECONDS: Final = 10.0
@@ -163,14 +165,15 @@ class Worker:
         holds fewer than their share.
         """
         domains = Counter(execution.scope.domain for execution in self._held)
-        room = Room(max(0, self._slots - len(self._held)), domains, self._shares) if takes else None
-        polled = self._store.poll(self._clock(), room)
+        now, free = self._clock(), max(0, self._slots - len(self._held))
+        room = Room(free, domains, self._shares, now - PATIENCE_US) if takes else None
+        polled = self._store.poll(now, room)
         for execution in polled.aborting:
             held = self._held.get(execution)
             if held and held.state.phase is not ExecutionPhase.ABORTING:
                 self._apply(held, graph.Aborted())
         if polled.open and takes:
-            leases = self._store.lease(self._clock(), room)
+            leases = self._store.lease(now, room)
             self._checkpoint("leased")
             for lease in leases:
                 self._take(lease)
@@ -318,6 +321,8 @@ class Worker:
 
     def _preempt(self) -> None:
         """End what runs beyond its domain's share, the newest first, for later domains that want a slot of theirs."""
+        if len({execution.scope.domain for execution in self._held}) < 2:
+            return  # one domain has them all, and nobody else wants any
         waiting = self._waiting()
         while True:
             promised = Counter(running.preempted_for for running in self._attempts.values() if running.preempted_for)
