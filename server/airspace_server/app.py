@@ -64,9 +64,11 @@ from airspace_server.core.periodic import Periodic
 from airspace_server.execution.catalog import Catalog
 from airspace_server.execution.decks import Decks
 from airspace_server.execution.flyte import ExecutionFlyte, scope_of_flyte_url
+from airspace_server.execution.flyte_signals import SignalsFlyte
 from airspace_server.execution.launch import Launcher
 from airspace_server.execution.scheduler import LOOK_SECONDS, PERMISSION, Scheduler
 from airspace_server.execution.service import ExecutionService
+from airspace_server.execution.signals import Signals
 from airspace_server.execution.store import Executions
 from airspace_server.execution.watch import Watcher
 from airspace_server.flyte.errors import translate
@@ -171,6 +173,7 @@ class Parts:
             AttributesFlyte(database, settings.domains),
             EntitiesFlyte(database, self.pager, settings.domains),
             ExecutionFlyte(database, self.launcher, executions, decks, self.pager, settings.domains),
+            SignalsFlyte(database, Signals(database, clock.now), executions, self.pager, settings.domains),
             DataProxy(
                 self.artifacts, self.signer, self.url, clock.now, MAX_UPLOAD, settings.domains, self._admit_upload
             ),
@@ -255,7 +258,7 @@ def _scheduled_for(member: str) -> AbstractContextManager[None]:
 
 def executes(method: Method) -> bool:
     """Tell whether a method belongs to the execution server."""
-    return isinstance(getattr(method.handler, "__self__", None), ExecutionService | ExecutionFlyte)
+    return isinstance(getattr(method.handler, "__self__", None), ExecutionService | ExecutionFlyte | SignalsFlyte)
 
 
 async def _healthy(_request: Request) -> PlainTextResponse:

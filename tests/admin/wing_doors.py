@@ -42,8 +42,10 @@ from airspace_server.core.scope import EntityId, Scope, ScopePattern
 from airspace_server.execution.catalog import Catalog
 from airspace_server.execution.decks import Decks
 from airspace_server.execution.flyte import ExecutionFlyte
+from airspace_server.execution.flyte_signals import SignalsFlyte
 from airspace_server.execution.launch import Launcher
 from airspace_server.execution.service import ExecutionService
+from airspace_server.execution.signals import Signals
 from airspace_server.execution.store import Executions
 from airspace_server.execution.watch import Watcher
 from airspace_server.flyte.errors import translate
@@ -111,6 +113,7 @@ class Doors:
         self.admin = AdminFlyte(database, registry, launch_plans, pager, self.clock, DOMAINS)
         self.attributes = AttributesFlyte(database, DOMAINS)
         self.entities = EntitiesFlyte(database, pager, DOMAINS)
+        self.signals = SignalsFlyte(database, Signals(database, self.clock), self.store, pager, DOMAINS)
         self.flyte = ExecutionFlyte(database, launcher, self.store, decks, pager, DOMAINS)
 
     def project(self, project: str) -> None:

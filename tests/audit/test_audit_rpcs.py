@@ -20,6 +20,7 @@ from rpc_expected import (
     REFERENCES,
     REGISTRY,
     SETTINGS,
+    SIGNALS,
 )
 from rpc_requests import ATTRIBUTES_UPDATES, THING, VERSION, integer, request_for
 from rpc_servers import FLYTE, NATIVE, OURS, Airspace, Answer, Caller
@@ -37,7 +38,7 @@ from airspace_server.storage.tables import AuditRecordRow, ExecutionRow, Promoti
 CANARY = "canary-8d1f"
 STAGING = Scope("ours", "staging")
 READS = ("Get", "List", "UserInfo", "CreateDownload")
-"""How those of Flyte's RPCs begin that change nothing; ours say so in the contract. Two create by getting."""
+"""How those of Flyte's RPCs begin that change nothing; ours say so in the contract. One gets or creates."""
 Change = Callable[[Any], None]
 
 
@@ -106,6 +107,12 @@ STEPS: list[tuple[str, Scope, Change]] = [
     *((f"{ADMIN}/{name.replace('Update', 'Delete')}", OURS, setting()) for name in ATTRIBUTES_UPDATES),
     (f"{ADMIN}/UpdateNamedEntity", OURS, setting(metadata__description="said")),
     (f"{ADMIN}/CreateExecution", OURS, inputs),
+    (f"{SIGNALS}/GetOrCreateSignal", OURS, setting(id__execution_id__name="flyte-run", id__signal_id="asked")),
+    (
+        f"{SIGNALS}/SetSignal",
+        OURS,
+        setting(id__execution_id__name="flyte-run", id__signal_id="asked", value__scalar__primitive__boolean=False),
+    ),
     (f"{ADMIN}/UpdateExecution", OURS, setting(state=execution_pb2.EXECUTION_ARCHIVED)),
     (f"{ADMIN}/RelaunchExecution", OURS, setting(name="again")),
     (f"{ADMIN}/RecoverExecution", OURS, setting(name="recovered")),
@@ -145,7 +152,8 @@ def mutating() -> Iterator[str]:
         if method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS:
             yield path
     for path in FLYTE:
-        if not path.rpartition("/")[2].startswith(READS):
+        name = path.rpartition("/")[2]
+        if not name.startswith(READS) or name.startswith("GetOrCreate"):
             yield path
 
 

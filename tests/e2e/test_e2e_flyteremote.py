@@ -148,6 +148,31 @@ def test_a_deck_is_fetched_by_its_flyte_url_and_shown_by_a_browser_once(develope
     assert again.status_code == 403
 
 
+def test_a_signal_is_answered_by_those_who_may_and_once(developer, server):
+    held = developer.launch("hold_wf", gate=str(server.file(PROJECT)))
+    name = held.id.name
+    execution = {"project": PROJECT, "domain": "development", "name": name}
+    for signal, kind in (("go", "BOOLEAN"), ("loaves", "INTEGER")):
+        asked = {"id": {"signal_id": signal, "execution_id": execution}, "type": {"simple": kind}}
+        assert developer.grpcurl("flyteidl.service.SignalService/GetOrCreateSignal", asked).code == 0
+    remote = developer.remote
+    assert {each.id.signal_id for each in remote.list_signals(name)} == {"go", "loaves"}
+
+    remote.approve("go", name)
+    with pytest.raises(FlyteException) as otherwise:
+        remote.reject("go", name)
+    with pytest.raises(FlyteException) as mistyped:
+        remote.set_input("loaves", name, "seven")
+    remote.set_input("loaves", name, 7)
+
+    assert _status(otherwise) is grpc.StatusCode.FAILED_PRECONDITION
+    assert _status(mistyped) is grpc.StatusCode.INVALID_ARGUMENT
+    values = {each.id.signal_id: each.value.scalar.primitive for each in remote.list_signals(name)}
+    assert (values["go"].boolean, values["loaves"].integer) == (True, 7)
+    remote.terminate(held, "enough")
+    developer.wait(held)
+
+
 def test_terminate_ends_the_task_and_all_its_processes(developer, server):
     held = developer.launch("hold_wf", gate=str(server.file(PROJECT)))
     eventually(lambda: server.has_printed(held.id.name, "holding"))

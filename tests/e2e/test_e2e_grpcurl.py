@@ -69,8 +69,8 @@ def test_an_execution_is_launched_with_json_watched_and_read(developer):
             "INVALID_PAGE_TOKEN",
         ),
         (
-            "flyteidl.service.SignalService/ListSignals",
-            {"workflow_execution_id": {**SCOPE, "name": "nothing"}, "limit": 1},
+            "flyteidl.service.AdminService/CreateWorkflowEvent",
+            {"event": {"execution_id": {**SCOPE, "name": "nothing"}}},
             "UNIMPLEMENTED",
             "NOT_IMPLEMENTED",
         ),

@@ -20,14 +20,14 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from rpc_expected import ADMIN, DATA, EXECUTIONS, PLANS, REGISTRY
+from rpc_expected import ADMIN, DATA, EXECUTIONS, PLANS, REGISTRY, SIGNALS
 from rpc_servers import METHODS, NATIVE, Airspace
 
 from airspace.options.v1 import options_pb2
 from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace_server.access.rules import method_path
 from airspace_server.core.scope import Scope
-from airspace_server.storage.tables import NodeExecutionRow, ProjectRow, TaskAttemptRow, table
+from airspace_server.storage.tables import NodeExecutionRow, ProjectRow, SignalRow, TaskAttemptRow, table
 
 THING, VERSION = "thing", "v1"
 _RULES: Any = options_pb2.rules
@@ -134,7 +134,9 @@ def populate(server: Airspace, scope: Scope) -> None:
     entity = {"entity_kind": "TASK", "entity_project": scope.project, "entity_name": THING, "entity_version": VERSION}
     entity["attempts"] = 1
     attempt = {"execution": THING, "node_id": THING, "attempt": 0, "phase": "RUNNING", "handle": "", "outputs_uri": ""}
+    boolean = types_pb2.LiteralType(simple=types_pb2.BOOLEAN).SerializeToString()
     with server.parts.database.write(scope) as tx:
+        tx.insert(table(SignalRow), {"execution": THING, "signal_id": THING, "type": boolean, **at})
         tx.insert(table(NodeExecutionRow), {**node, **entity, "phase": "RUNNING", **at})
         tx.insert(table(TaskAttemptRow), {**attempt, "deck": True, **at})
 
@@ -252,6 +254,10 @@ def flyte_request(method: MethodDescriptor, scope: Scope, server: Airspace) -> A
         request.native_url = server.parts.artifacts.native_url(scope, "uploads/root/data.bin")
     elif path == f"{DATA}/CreateDownloadLink":
         request.artifact_type = dataproxy_pb2.ARTIFACT_TYPE_DECK
+    elif path == f"{SIGNALS}/GetOrCreateSignal":
+        request.type.simple = types_pb2.BOOLEAN
+    elif path == f"{SIGNALS}/SetSignal":
+        request.value.scalar.primitive.boolean = True
     elif path == f"{DATA}/GetData":
         request.flyte_url = f"flyte://v1/{scope}/{THING}/{THING}/i"
     elif method.name in ATTRIBUTES_UPDATES:

@@ -534,6 +534,26 @@ class TaskAttemptRow(SQLModel, table=True):
     ended_at: int | None = _time(optional=True)
 
 
+class SignalRow(SQLModel, table=True):
+    """A question to people about an execution, and their answer once it is given: a LiteralType and a Literal."""
+
+    __tablename__ = "signals"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["project", "domain", "execution"], ["executions.project", "executions.domain", "executions.name"]
+        ),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    execution: str = Field(primary_key=True, max_length=63)
+    signal_id: str = Field(primary_key=True, max_length=255)
+    type: bytes = _bytes()
+    value: bytes | None = _bytes(optional=True)
+    created_at: int = _time()
+    updated_at: int = _time()
+
+
 # --- artifacts
 
 
