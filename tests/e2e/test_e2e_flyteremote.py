@@ -148,6 +148,34 @@ def test_a_deck_is_fetched_by_its_flyte_url_and_shown_by_a_browser_once(develope
     assert again.status_code == 403
 
 
+def _asked(remote, execution, signal):
+    eventually(lambda: signal in {each.id.signal_id for each in remote.list_signals(execution.id.name)})
+
+
+def test_a_workflow_waits_for_input_and_approval_and_some_time(developer):
+    remote, asking = developer.remote, developer.launch("ask_wf", unit="loaves")
+    _asked(remote, asking, "how-many")
+    remote.set_signal("how-many", asking.id.name, 21)
+    _asked(remote, asking, "go")
+    remote.approve("go", asking.id.name)
+    answered = developer.wait(asking)
+
+    assert answered.outputs == {"o0": "42 loaves"}
+    assert {node.closure.phase for node in answered.node_executions.values()} == {NodeExecutionPhase.SUCCEEDED}
+
+
+def test_a_workflow_that_is_not_approved_fails(developer):
+    remote, asking = developer.remote, developer.launch("ask_wf", unit="loaves")
+    _asked(remote, asking, "how-many")
+    remote.set_input("how-many", asking.id.name, 1)
+    _asked(remote, asking, "go")
+    remote.reject("go", asking.id.name)
+    rejected = developer.wait(asking)
+
+    assert rejected.closure.phase == WorkflowExecutionPhase.FAILED
+    assert rejected.closure.error.message.endswith("(go): it was not approved")
+
+
 def test_a_signal_is_answered_by_those_who_may_and_once(developer, server):
     held = developer.launch("hold_wf", gate=str(server.file(PROJECT)))
     name = held.id.name

@@ -414,6 +414,26 @@ def test_what_waits_in_a_branch_ends_with_its_workflow():
     assert run.state.phase is ExecutionPhase.ABORTED
 
 
+def test_a_gate_is_ended_by_what_it_waits_for_alone_and_once():
+    flow = workflow("wf", node("a", task="t"), node("b", task="t", after=["a"]))
+    flow.nodes[0].gate_node.sleep.duration.seconds = 1
+    run = begun(closure(flow, tasks=[task("t")]))
+    assert (run.phase("a"), list(graph.waiting(run.state)), list(graph.gates(run.state))) == (
+        NodePhase.RUNNING,
+        [],
+        ["a"],
+    )
+    assert graph.only_gates_wait(run.state)
+    for event in (AttemptStarted("a", "", ""), graph.GateEnded("b", Succeeded(literals()))):
+        with pytest.raises(graph.IllegalEventError):
+            run.apply(event)
+    run.apply(graph.GateEnded("a", Succeeded(literals())))
+    assert (run.phase("a"), run.phase("b")) == (NodePhase.SUCCEEDED, NodePhase.QUEUED)
+    assert not graph.only_gates_wait(run.state)
+    with pytest.raises(graph.IllegalEventError):
+        run.apply(graph.GateEnded("a", Succeeded(literals())))
+
+
 def refusal(compiled):
     with pytest.raises(NotRunnableError) as raised:
         parse(compiled)
@@ -421,9 +441,9 @@ def refusal(compiled):
 
 
 def test_constructs_that_cannot_be_run_are_refused_by_name():
-    gate = workflow("wf", node("a", task="t"))
-    gate.nodes[0].gate_node.sleep.duration.seconds = 1
-    assert refusal(closure(gate)) == "node a is a gate_node, which cannot be run yet"
+    array = workflow("wf", node("a", task="t"))
+    array.nodes[0].array_node.parallelism = 1
+    assert refusal(closure(array)) == "node a is a array_node, which cannot be run yet"
     launch_plan = workflow("wf", node("a", task="t"))
     launch_plan.nodes[0].workflow_node.launchplan_ref.name = "other"
     assert refusal(closure(launch_plan)) == "node a is a launchplan_ref, which cannot be run yet"

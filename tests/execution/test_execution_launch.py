@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from execution_rows import execution_id, launch, move, names, request
-from flyte_samples import chain, fan, gated, guarded, typed
+from flyte_samples import chain, fan, guarded, typed
 from flyteidl.admin import execution_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 from google.protobuf.json_format import MessageToDict
@@ -124,7 +124,7 @@ def test_what_is_not_registered_here_cannot_be_launched(doors: Doors, plan: Enti
     assert (names(doors), names(doors, PROD)) == ([], [])
 
 
-@pytest.mark.parametrize(("workflow", "construct"), [(gated, "gate"), (guarded, "failure")])
+@pytest.mark.parametrize(("workflow", "construct"), [(guarded, "failure")])
 def test_what_the_engine_cannot_run_is_refused_before_anything_is_stored(doors: Doors, workflow, construct: str):
     plan = doors.plan(doors.register(workflow))
     error = refused(lambda: launch(doors, plan, inputs=struct(x=1)))

@@ -11,6 +11,7 @@ from wing_doors import DEV, Doors, call, flyte_status, integer, pages, together
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.execution import ENDED_EXECUTION, ExecutionPhase
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
+from airspace_server.execution.signals import MAX_ANSWER
 
 ONE = Struct()
 ONE.update({"x": 1})
@@ -80,6 +81,22 @@ def test_an_answer_of_another_type_is_refused_and_changes_nothing(doors: Doors, 
         assert (error.reason, error.field) == (Reason.INVALID_FIELD, "value")
         assert flyte_status(error).code == 3
     assert not listed(doors, run)[0].HasField("value")
+
+
+def test_an_answer_is_no_place_for_data(doors: Doors, run: ExecutionId):
+    ask(doors, run, kind=types_pb2.LiteralType(simple=types_pb2.STRING))
+    long = literals_pb2.Literal()
+    long.scalar.primitive.string_value = "x" * MAX_ANSWER
+    error = refused(lambda: answer(doors, run, long))
+    assert (error.reason, error.field) == (Reason.INVALID_FIELD, "value")
+    long.scalar.primitive.string_value = "x" * (MAX_ANSWER - 100)
+    answer(doors, run, long)
+
+
+def test_an_id_is_whatever_an_author_can_print(doors: Doors, run: ExecutionId):
+    for name in ("how many loaves?", "größe", "x" * 255):
+        ask(doors, run, name)
+        answer(doors, run, boolean(True), name)
 
 
 def test_the_first_answer_counts(doors: Doors, run: ExecutionId):

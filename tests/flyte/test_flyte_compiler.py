@@ -338,6 +338,8 @@ def test_an_output_that_not_every_branch_gives_cannot_be_taken():
     [
         lambda node: node.gate_node.ClearField("condition"),
         lambda node: node.gate_node.signal.ClearField("output_variable_name"),
+        lambda node: setattr(node.gate_node.signal, "signal_id", "x" * 256),
+        lambda node: setattr(node.gate_node.signal, "signal_id", "a\0b"),
         lambda node: node.ClearField("gate_node"),
     ],
 )

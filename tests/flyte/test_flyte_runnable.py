@@ -17,7 +17,7 @@ def test_python_tasks_and_sub_workflows_of_them_can_run(entity):
     [
         (samples.choice, None),
         (samples.mapped, ("n0", "array node")),
-        (samples.gated, ("n0", "gate node")),
+        (samples.gated, None),
         (samples.guarded, ("fn0", "failure node")),
         (samples.launching, ("n0", "launch plan node")),
     ],
@@ -29,8 +29,8 @@ def test_the_first_construct_that_cannot_run_is_named_with_its_node_if_there_is_
 def test_a_construct_within_a_sub_workflow_is_named_with_the_nodes_around_it():
     closure = compiled(samples.outermost)
     inner = next(sub for sub in closure.sub_workflows if sub.template.id.name == samples.chain.name)
-    inner.template.nodes[1].gate_node.sleep.duration.seconds = 1
-    assert first_unrunnable(closure) == ("n0/n0/n1", "gate node")
+    inner.template.nodes[1].array_node.parallelism = 1
+    assert first_unrunnable(closure) == ("n0/n0/n1", "array node")
 
 
 @pytest.mark.parametrize(

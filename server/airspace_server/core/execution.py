@@ -56,6 +56,8 @@ class NodeKind(StrEnum):
     WORKFLOW = "WORKFLOW"
     BRANCH = "BRANCH"
     """One of its cases, or none."""
+    GATE = "GATE"
+    """Nothing: it waits for an answer or for some time."""
 
 
 FRAMED_NODE: Final = frozenset({NodeKind.WORKFLOW, NodeKind.BRANCH})

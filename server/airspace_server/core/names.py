@@ -18,6 +18,7 @@ _MEMBER_ID: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:@+=|~/]{0,199}")
 _LABEL_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _DNS_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _MAX_SUBDOMAIN: Final = 253
+_MAX_SIGNAL: Final = 255
 
 _EXTERNAL_IDENTITY: Final = re.compile(r"[-A-Za-z0-9._:/@+=,]{1,255}")
 _IDENTITY_DOMAINS: Final = frozenset(
@@ -77,6 +78,13 @@ def entity(value: str) -> str | None:
 
 
 version = entity
+
+
+def signal(value: str) -> str | None:
+    """Check the id of a signal, which authors of workflows choose freely: it is a word for people."""
+    if value and len(value) <= _MAX_SIGNAL and value.isprintable():
+        return None
+    return f"must be 1 to {_MAX_SIGNAL} characters that can be printed"
 
 
 def project_or_any(value: str) -> str | None:

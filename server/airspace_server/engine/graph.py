@@ -111,11 +111,19 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class GateEnded:
+    """What a gate has waited for is there, or will not be."""
+
+    node_id: str
+    outcome: Succeeded | Failed | TimedOut
+
+
+@dataclass(frozen=True, slots=True)
 class Aborted:
     """Someone asked for the end of the execution. May come more than once."""
 
 
-Event = Begun | AttemptStarted | AttemptEnded | Aborted
+Event = Begun | AttemptStarted | AttemptEnded | GateEnded | Aborted
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,8 @@ def apply(plan: Plan, state: State, event: Event) -> Step:
             move.start_attempt(node_id, handle, outputs_uri)
         case AttemptEnded(node_id, number, outcome, deck):
             move.end_attempt(node_id, number, outcome, deck)
+        case GateEnded(node_id, outcome):
+            move.end_gate(node_id, outcome)
         case Aborted():
             move.phase = ExecutionPhase.ABORTING  # whoever asked for it has recorded this move
     return move.settled()
@@ -174,6 +184,19 @@ def waiting(state: State) -> Iterator[str]:
     for node in state.nodes.values():
         if node.entity.kind is NodeKind.TASK and node.phase not in ENDED_NODE and not node.running:
             yield node.id
+
+
+def gates(state: State) -> Iterator[str]:
+    """Name the gates that wait."""
+    for node in state.nodes.values():
+        if node.entity.kind is NodeKind.GATE and node.phase not in ENDED_NODE:
+            yield node.id
+
+
+def only_gates_wait(state: State) -> bool:
+    """Tell whether a gate waits, and nothing runs or could be started meanwhile."""
+    open_ = [node.entity.kind for node in state.nodes.values() if node.phase not in ENDED_NODE]
+    return NodeKind.GATE in open_ and all(kind is NodeKind.GATE or kind in FRAMED_NODE for kind in open_)
 
 
 def surplus(plan: Plan, state: State) -> Iterator[tuple[str, Attempt]]:
@@ -242,6 +265,16 @@ class _Move:
             self._put(replace(_end_last(node, AttemptPhase.ABORTED, None), phase=NodePhase.ABORTED))
         else:
             self._unsuccessful(node, outcome)
+
+    def end_gate(self, node_id: str, outcome: Succeeded | Failed | TimedOut) -> None:
+        node = self._nodes.get(node_id)
+        if node is None or node.entity.kind is not NodeKind.GATE or node.phase in ENDED_NODE:
+            self._illegal(f"{node_id} is no gate that waits")
+        if isinstance(outcome, Succeeded):
+            self._put(replace(node, phase=NodePhase.SUCCEEDED, outputs=outcome.outputs))
+        else:
+            phase = NodePhase.TIMED_OUT if isinstance(outcome, TimedOut) else NodePhase.FAILED
+            self._put(replace(node, phase=phase, error=outcome.error))
 
     def settled(self) -> Step:
         """Follow up on what changed until nothing more does, and move the execution itself."""

@@ -43,7 +43,8 @@ class NotRunnableError(Exception):
 class Entity:
     """What a node runs; `project` is its own, in the domain of the execution.
 
-    A branch is no entity of its own: it has the name that its author gave it, and neither project nor version.
+    A branch is no entity of its own: it has the name that its author gave it, and neither project nor version. Nor is a
+    gate, which has that of the signal that it waits for.
     """
 
     kind: NodeKind
@@ -56,7 +57,8 @@ class Entity:
 class Node:
     """A node where it stands in the plan: `frame` is the id of the frame that it is in.
 
-    `retries` and `timeout_us` (0 for none) are those of its task with the node's own on top.
+    `retries` and `timeout_us` (0 for none) are those of its task with the node's own on top. `gate` is set for a gate,
+    and says what it waits for.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Node:
     upstream: tuple[str, ...]
     retries: int = 0
     timeout_us: int = 0
+    gate: workflow_pb2.GateNode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,11 @@ def unique_id(frame: str, spec_id: str) -> str:
         return spec_id
     full = f"{frame}-0-{spec_id}"
     return full if len(full) <= _MAX_ID else f"h{hashlib.sha256(full.encode()).hexdigest()[:31]}"
+
+
+def signal_id(gate: workflow_pb2.GateNode) -> str:
+    """Name the signal whose answer a gate waits for; "" for one that only sleeps."""
+    return gate.signal.signal_id or gate.approve.signal_id
 
 
 def parse(closure: compiler_pb2.CompiledWorkflowClosure) -> Plan:
@@ -207,6 +215,7 @@ class _Layout:
             {binding.var: binding.binding for binding in spec.inputs},
             upstream,
             *self._limits(spec),
+            spec.gate_node if spec.HasField("gate_node") else None,
         )
         if node.id in self.nodes:
             raise NotRunnableError(f"two nodes of the workflow would be {node.id}")
@@ -222,6 +231,8 @@ class _Layout:
             known = reference in self._workflows
         elif spec.HasField("branch_node"):
             return Entity(NodeKind.BRANCH, "", spec.metadata.name[:_MAX_NAME], "")
+        elif spec.HasField("gate_node"):
+            return Entity(NodeKind.GATE, "", (signal_id(spec.gate_node) or "sleep")[:_MAX_NAME], "")
         else:
             construct = spec.workflow_node.WhichOneof("reference") or spec.WhichOneof("target") or "empty node"
             raise NotRunnableError(f"node {spec.id} is a {construct}, which cannot be run yet")

@@ -5,12 +5,12 @@ that it was taken under: a worker that slept through its lease finds it gone and
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flyteidl.admin import execution_pb2, task_pb2
-from flyteidl.core import compiler_pb2, literals_pb2
+from flyteidl.core import compiler_pb2, literals_pb2, types_pb2
 from sqlalchemy import Row, Update, bindparam, func, select
 
 from airspace_server.core.execution import (
@@ -24,9 +24,11 @@ from airspace_server.core.execution import (
 )
 from airspace_server.core.scope import ExecutionId, Scope
 from airspace_server.engine.admission import Admission, Room
+from airspace_server.engine.gate_nodes import Known
 from airspace_server.engine.graph import Attempt, NodeState, State, Step
 from airspace_server.engine.plan import Entity
-from airspace_server.execution.queue import OPEN
+from airspace_server.execution.queue import GIVEN_BACK, OPEN
+from airspace_server.execution.signals import SIGNALS
 from airspace_server.execution.store import error_of
 from airspace_server.flyte.single_task import single_task_workflow
 from airspace_server.storage.database import Database, Transaction, scoped
@@ -53,8 +55,8 @@ _tasks: Final = table(TaskRow)
 _ABORTING_AT_ONCE: Final = 100
 _NEVER: Final = 0
 """What lease_expires_at is until somebody has the lease for the first time."""
-_GIVEN_BACK: Final = 1
-"""What it is when somebody gave the lease back: long over, so that what was admitted stays so."""
+_FOREVER: Final = 2**62
+"""What it is while nothing but an answer can let the execution go on."""
 
 _KEY: Final = (_executions.c.project, _executions.c.domain, _executions.c.name)
 
@@ -112,9 +114,37 @@ _RELEASE: Final = (
         _executions.c.name == bindparam("execution"),
         _executions.c.lease_epoch == bindparam("epoch"),
     )
-    .values(lease_owner=None, lease_expires_at=_GIVEN_BACK)
+    .values(lease_owner=None, lease_expires_at=GIVEN_BACK)
 )
 
+_PARK: Final = (
+    _executions.update()
+    .where(
+        scoped(_executions),
+        _executions.c.name == bindparam("execution"),
+        _executions.c.lease_epoch == bindparam("epoch"),
+    )
+    .values(lease_owner=None, lease_expires_at=bindparam("until"))
+)
+_GATES: Final = select(_nodes.c.node_id, _nodes.c.started_at).where(
+    scoped(_nodes),
+    _nodes.c.execution == bindparam("execution"),
+    _nodes.c.entity_kind == NodeKind.GATE.value,
+    _nodes.c.phase == NodePhase.RUNNING.value,
+)
+_ANSWERS: Final = select(SIGNALS.c.signal_id, SIGNALS.c.value).where(
+    scoped(SIGNALS),
+    SIGNALS.c.execution == bindparam("execution"),
+    SIGNALS.c.value.is_not(None),
+    SIGNALS.c.signal_id.in_(
+        select(_nodes.c.entity_name).where(
+            scoped(_nodes),
+            _nodes.c.execution == bindparam("execution"),
+            _nodes.c.entity_kind == NodeKind.GATE.value,
+            _nodes.c.phase == NodePhase.RUNNING.value,
+        )
+    ),
+)
 _LOAD: Final = select(
     _executions.c.phase,
     _executions.c.launch_plan_name,
@@ -346,8 +376,31 @@ class EngineStore:
             workflow = tx.execute(_CLOSURE, workflow=runs.name, version=runs.version).scalar_one()
         return compiler_pb2.CompiledWorkflowClosure.FromString(workflow)
 
-    def commit(self, lease: Lease, before: State, step: Step, now: int) -> None:
-        """Store a step, all of it or nothing.
+    def gates(self, lease: Lease) -> Known:
+        """Read what is known of the gates that wait."""
+        with self._database.read(lease.execution.scope) as tx:
+            since = {row.node_id: row.started_at for row in tx.all(_GATES, execution=lease.execution.name)}
+            return Known(since, _answers(tx, lease.execution.name))
+
+    def park(self, lease: Lease, known: Known, until: int | None) -> bool:
+        """Let go of an execution until this moment, or until a signal is answered or its end is asked for.
+
+        Tells whether it is let go: not if one of these has happened since `known` was read. Raises LeaseLostError.
+        """
+        name = lease.execution.name
+        with self._database.write(lease.execution.scope) as tx:
+            locked = tx.one(_LOCK, execution=name)
+            if locked is None or locked.lease_epoch != lease.epoch:
+                raise LeaseLostError
+            if locked.phase == ExecutionPhase.ABORTING or _answers(tx, name).keys() != known.answers.keys():
+                return False
+            tx.execute(_PARK, execution=name, epoch=lease.epoch, until=min(until or _FOREVER, _FOREVER))
+        return True
+
+    def commit(
+        self, lease: Lease, before: State, step: Step, now: int, asked: Iterable[tuple[str, types_pb2.LiteralType]] = ()
+    ) -> None:
+        """Store a step, all of it or nothing, with the signals that it asks for.
 
         Raises LeaseLostError, and AbortAskedError for a step that knows nothing of it: an execution that is ABORTING
         goes nowhere but to its end.
@@ -363,6 +416,10 @@ class EngineStore:
             for node in after.nodes.values():
                 if before.nodes.get(node.id) is not node:
                     _write_node(tx, name, before.nodes.get(node.id), node, now)
+            for signal, kind in asked:
+                written = kind.SerializeToString(deterministic=True)
+                row = {"execution": name, "signal_id": signal, "type": written, "created_at": now, "updated_at": now}
+                tx.insert_new(SIGNALS, row)
             transitions = [
                 {
                     "execution": name,
@@ -396,6 +453,11 @@ class EngineStore:
     def _take(self, tx: Transaction, execution: ExecutionId, now: int) -> Lease:
         taken = tx.execute(_TAKE, **_of(execution), owner=self._owner, expires_at=now + LEASE_US).one()
         return Lease(execution, taken.lease_epoch)
+
+
+def _answers(tx: Transaction, execution: str) -> Mapping[str, literals_pb2.Literal]:
+    rows = tx.all(_ANSWERS, execution=execution)
+    return {row.signal_id: literals_pb2.Literal.FromString(row.value) for row in rows}
 
 
 def _write_node(tx: Transaction, execution: str, before: NodeState | None, node: NodeState, now: int) -> None:

@@ -34,7 +34,7 @@ from airspace_server.core.clock import Clock, now
 from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase
 from airspace_server.core.scope import ExecutionId, Scope
 from airspace_server.core.shares import Shares
-from airspace_server.engine import graph
+from airspace_server.engine import gate_nodes, graph
 from airspace_server.engine.admission import Room
 from airspace_server.engine.outcome import Failed, Lost, Outcome, Preempted, Succeeded, TimedOut
 from airspace_server.engine.plan import Entity, NotRunnableError, Plan, parse
@@ -137,6 +137,7 @@ class Worker:
                 renew_at = now + RENEW_SECONDS
             if now >= poll_at:
                 self._guarded(partial(self._poll, takes=until is None))
+                self._guarded(self._look_at_gates)
                 poll_at = now + POLL_SECONDS
             self._end_overdue(now)
             if until is None:
@@ -177,6 +178,32 @@ class Worker:
             self._checkpoint("leased")
             for lease in leases:
                 self._take(lease)
+
+    def _look_at_gates(self) -> None:
+        """Open gates, and let go of executions that can do nothing but wait for one: they take no worker's slot."""
+        for held in [one for one in self._held.values() if any(graph.gates(one.state))]:
+            known, now = self._store.gates(held.lease), self._clock()
+            waiting = list(graph.gates(held.state))
+            if not known.since.keys() >= set(waiting):
+                continue  # another worker has moved it on; the next write here will tell
+            for node_id in waiting:
+                state = held.state.nodes[node_id]
+                outcome = gate_nodes.outcome(held.plan.nodes[node_id], state, known, now)
+                if outcome is not None:
+                    self._apply(held, graph.GateEnded(node_id, outcome))
+                    break  # what follows from it may end the others; they are looked at in the next round
+            else:
+                if not held.running and graph.only_gates_wait(held.state):
+                    self._park(held, known)
+
+    def _park(self, held: _Held, known: gate_nodes.Known) -> None:
+        wakes = [gate_nodes.wakes_at(held.plan.nodes[node_id], known) for node_id in graph.gates(held.state)]
+        try:
+            parked = self._store.park(held.lease, known, min((one for one in wakes if one is not None), default=None))
+        except LeaseLostError:
+            parked = True
+        if parked:
+            del self._held[held.lease.execution]
 
     def _take(self, lease: Lease) -> None:
         """Load an execution and bring it to where it can go on."""
@@ -267,7 +294,8 @@ class Worker:
         """Store a step and tell whether it is; if not, the execution is let go. Raises AbortAskedError."""
         self._checkpoint("before commit")
         try:
-            self._store.commit(held.lease, held.state, step, self._clock())
+            asked = gate_nodes.asked(held.plan, held.state, step.state)
+            self._store.commit(held.lease, held.state, step, self._clock(), asked)
         except LeaseLostError:
             _log.warning("%s was taken by another worker", held.lease.execution)
             self._drop(held)

@@ -45,7 +45,7 @@ class SignalsFlyte:
     def GetOrCreateSignal(self, request: signal_pb2.SignalGetOrCreateRequest, _call: Call) -> signal_pb2.Signal:
         """Ask, or return what was asked before."""
         execution = self._id(request.id.execution_id, "id.execution_id")
-        require("id.signal_id", names.entity(request.id.signal_id))
+        require("id.signal_id", names.signal(request.id.signal_id))
         require("type", None if types.known(request.type) else "must be a type that this server knows, in full")
         return _message(execution, self._signals.ask(execution, request.id.signal_id, request.type))
 
@@ -73,7 +73,7 @@ class SignalsFlyte:
     def SetSignal(self, request: signal_pb2.SignalSetRequest, _call: Call) -> signal_pb2.SignalSetResponse:
         """Answer a signal."""
         execution = self._id(request.id.execution_id, "id.execution_id")
-        require("id.signal_id", names.entity(request.id.signal_id))
+        require("id.signal_id", names.signal(request.id.signal_id))
         self._signals.answer(execution, request.id.signal_id, request.value)
         return signal_pb2.SignalSetResponse()
 

@@ -35,6 +35,10 @@ OPEN: Final = _executions.c.phase.in_(
     )
 )
 """That an execution has not ended."""
+GIVEN_BACK: Final = 1
+"""What lease_expires_at is when somebody gave the lease back: long over, so that what was admitted stays so."""
+PARKED: Final = and_(_executions.c.lease_owner.is_(None), _executions.c.lease_expires_at > GIVEN_BACK)
+"""That nothing of an execution can go on before its lease, which nobody has, expires, or somebody ends it."""
 WAITING: Final = and_(
     _executions.c.phase == literal_column(f"'{ExecutionPhase.QUEUED}'"),
     _executions.c.lease_expires_at == literal_column("0"),

@@ -1,7 +1,7 @@
 """Signals: typed questions to people about an execution, each of which is answered once.
 
 The first answer counts: whoever answers otherwise afterwards is told, so that of an approval and a rejection at the
-same time one is what happened. The same answer again changes nothing.
+same time one is what happened. The same answer again changes nothing. An execution that waited for it goes on.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.execution import ENDED_EXECUTION, ExecutionPhase
 from airspace_server.core.scope import ExecutionId
+from airspace_server.execution.queue import GIVEN_BACK, PARKED
 from airspace_server.execution.store import EXECUTIONS
 from airspace_server.flyte import types
 from airspace_server.storage.database import Database, Transaction, scoped
@@ -21,6 +22,8 @@ from airspace_server.storage.projects import require_active
 from airspace_server.storage.tables import SignalRow, table
 
 SIGNALS: Final = table(SignalRow)
+MAX_ANSWER: Final = 64 * 1024
+"""Longest answer, in bytes: it is for people to give, and read again until its gate has opened."""
 
 _ONE: Final = (
     scoped(SIGNALS),
@@ -32,7 +35,12 @@ _ANSWER: Final = SIGNALS.update().where(*_ONE).values(value=bindparam("answer"),
 _PHASE: Final = (
     select(EXECUTIONS.c.phase)
     .where(scoped(EXECUTIONS), EXECUTIONS.c.name == bindparam("of_execution"))
-    .with_for_update(read=True)
+    .with_for_update()
+)
+_WAKE: Final = (
+    EXECUTIONS.update()
+    .where(scoped(EXECUTIONS), EXECUTIONS.c.name == bindparam("of_execution"), PARKED)
+    .values(lease_expires_at=GIVEN_BACK)
 )
 
 
@@ -83,7 +91,8 @@ class Signals:
     def answer(self, execution: ExecutionId, signal_id: str, value: literals_pb2.Literal) -> None:
         """Answer a signal, or do so again with the same value.
 
-        Raises NOT_FOUND for a signal that nobody asked for, INVALID_FIELD for "value" when it is not of its type,
+        Raises NOT_FOUND for a signal that nobody asked for, INVALID_FIELD for "value" when it is not of its type
+        or too long,
         WRONG_STATE when another answer was given, and what `_require_open` raises.
         """
         written = value.SerializeToString(deterministic=True)
@@ -92,7 +101,8 @@ class Signals:
             row = tx.one(_READ, of_execution=execution.name, of_signal=signal_id)
             if row is None:
                 raise not_found("signal", f"{execution}/{signal_id}")
-            problem = types.mismatch(value, from_row(signal_id, row).type)
+            too_long = f"must have at most {MAX_ANSWER} bytes" if len(written) > MAX_ANSWER else None
+            problem = too_long or types.mismatch(value, from_row(signal_id, row).type)
             if problem is not None:
                 raise invalid_field("value", problem)
             if row.value == written:
@@ -105,6 +115,7 @@ class Signals:
             before, after = ({"type": row.type, "answered": answered} for answered in (False, True))
             tx.changed(_named(execution, signal_id), before, after)
             tx.execute(_ANSWER, of_execution=execution.name, of_signal=signal_id, answer=written, now=self._clock())
+            tx.execute(_WAKE, of_execution=execution.name)
 
 
 def _named(execution: ExecutionId, signal_id: str) -> str:

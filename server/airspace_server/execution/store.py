@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import Row, bindparam, case, func, select
 
 from airspace_server.access.identity import Principal
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, not_found
 from airspace_server.core.execution import ENDED_EXECUTION, ErrorKind, ExecutionError, ExecutionPhase, ExecutionState
 from airspace_server.core.scope import EntityId, ExecutionId, Scope
-from airspace_server.execution.queue import Waiting, waiting
+from airspace_server.execution.queue import GIVEN_BACK, PARKED, Waiting, waiting
 from airspace_server.storage.database import Database, Transaction, scoped
 from airspace_server.storage.tables import ExecutionRow, NodeExecutionRow, TaskAttemptRow, TransitionRow, table
 
@@ -58,6 +58,7 @@ _ABORT: Final = (
         sequence=bindparam("new_sequence"),
         abort_cause=bindparam("cause"),
         abort_principal=bindparam("by"),
+        lease_expires_at=case((PARKED, GIVEN_BACK), else_=EXECUTIONS.c.lease_expires_at),
         updated_at=bindparam("now"),
     )
 )

@@ -223,6 +223,9 @@ class BindingCheck:
 
     def _check_gate(self, node: workflow_pb2.Node, site: Site) -> Types:
         gate = node.gate_node
+        problem = names.signal(gate.signal.signal_id or gate.approve.signal_id or "none")
+        if problem is not None:
+            raise site.error(f"its signal's id {problem}")
         match gate.WhichOneof("condition"):
             case "signal":
                 if (

@@ -1,4 +1,4 @@
-"""What the engine can run today: tasks of Python code in a container, and sub-workflows and branches of them.
+"""What the engine can run today: tasks of Python code in a container, sub-workflows and branches of them, and gates.
 
 What a task does at run time, such as growing a graph of its own, cannot be told from its template.
 """
@@ -14,7 +14,6 @@ from airspace_server.flyte.identifiers import entity_id
 
 _PYTHON: Final = "pyflyte-"
 _CONSTRUCTS: Final = {
-    "gate_node": "gate node",
     "array_node": "array node",
 }
 
@@ -24,7 +23,7 @@ def first_unrunnable(closure: compiler_pb2.CompiledWorkflowClosure) -> tuple[str
 
     Returns:
         The node's id, behind those of the sub-workflow nodes that it is in ("n1/n0"), and the construct's name, such as
-        "gate node" or "task of type spark".
+        "array node" or "task of type spark".
     """
     tasks = {entity_id(task.template.id, TASK): task.template for task in closure.tasks}
     workflows = {entity_id(workflow.template.id, WORKFLOW): workflow.template for workflow in closure.sub_workflows}
@@ -50,7 +49,7 @@ def _first(
             template = tasks[entity_id(node.task_node.reference_id, TASK)]
             if not _runs_python(template):
                 return node.id, f"task of type {template.type}"
-        elif not node.HasField("branch_node"):
+        elif not (node.HasField("branch_node") or node.HasField("gate_node")):
             return node.id, _CONSTRUCTS.get(node.WhichOneof("target") or "", "launch plan node")
     if workflow.HasField("failure_node"):
         return workflow.failure_node.id, "failure node"

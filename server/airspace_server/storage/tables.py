@@ -464,7 +464,7 @@ class TransitionRow(SQLModel, table=True):
 class NodeExecutionRow(SQLModel, table=True):
     """A node of an execution. `position` is its place in the order in which the nodes came up.
 
-    `entity_kind` is TASK, WORKFLOW or BRANCH; the entity is of the project `entity_project`, in the execution's domain.
+    `entity_kind` is a NodeKind; the entity is of the project `entity_project`, in the execution's domain.
     """
 
     __tablename__ = "node_executions"

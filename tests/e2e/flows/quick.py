@@ -2,9 +2,10 @@
 
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
-from flytekit import CronSchedule, Deck, LaunchPlan, conditional, task, workflow
+from flytekit import CronSchedule, Deck, LaunchPlan, approve, conditional, sleep, task, wait_for_input, workflow
 
 
 @task
@@ -52,6 +53,17 @@ def draw(title: str) -> int:
 @workflow
 def draw_wf(title: str) -> int:
     return draw(title=title)
+
+
+@workflow
+def ask_wf(unit: str) -> str:
+    """Ask how many, and whether twice as many are wanted."""
+    wanted = wait_for_input("how-many", timeout=timedelta(hours=1), expected_type=int)
+    approved = approve(double(x=wanted), "go", timeout=timedelta(hours=1))
+    pause = sleep(timedelta(milliseconds=200))
+    said = describe(x=approved, unit=unit)
+    pause >> said
+    return said
 
 
 @workflow
