@@ -29,6 +29,7 @@ from airspace_server.audit.ledger import Ledger
 from airspace_server.certificates import Identity, Watched
 from airspace_server.core import clock
 from airspace_server.engine.callback import Callback
+from airspace_server.engine.runners.limits import niceness_counts
 from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.runners.sandbox import Sandbox
 from airspace_server.engine.worker import Worker
@@ -110,6 +111,8 @@ def work(settings: Settings, *, child: bool) -> None:
         artifacts = LocalArtifactStore(data / "artifacts")
         weights = ", ".join(f"{domain} {weight}" for domain, weight in settings.weights.items())
         _log.info("domains share the slots", extra={"airspace": {"slots": settings.slots, "weights": weights}})
+        if not niceness_counts():
+            _log.warning("cores may be shared by session and not by domain: set kernel.sched_autogroup_enabled=0")
         worker = Worker(
             database,
             artifacts,

@@ -168,6 +168,16 @@ def test_the_executions_variables_go_before_the_tasks(runner, attempt, raw_data)
     assert json.loads(seen.read_text())["env"][MARK] == started.mark
 
 
+@pytest.mark.parametrize("nice", [0, 7, 19])
+def test_a_task_stands_back_as_far_as_it_is_told_to(runner, attempt, nice, raw_data):
+    seen = raw_data / "seen"
+    code = f"Path({str(seen)!r}).write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))"
+    assert isinstance(
+        Started(runner, replace(attempt(ACT="exec", CODE=code), nice=nice)).release().outcome(), Succeeded
+    )
+    assert int(seen.read_text()) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + nice)
+
+
 def test_no_variable_reaches_what_runs_outside_of_the_sandbox(runner, attempt, until):
     """A loader that looks into LD_PRELOAD would run the task's code there, as the server."""
     spec = replace(attempt(LD_PRELOAD="/a.so"), environment={"LD_AUDIT": "/b.so", "PYTHONPATH": "/c"})

@@ -27,6 +27,12 @@ def test_shares_are_by_weight_and_add_up_to_the_slots():
     assert [shares.holds(domain) for domain in (*ORDER, "forgotten")] == [0, 0, 1, 0]
 
 
+def test_tasks_of_earlier_domains_stand_back_for_those_of_later_ones():
+    shares = Shares.of({"development": 1, "staging": 1, "production": 2}, 2)
+    assert [shares.nice(domain) for domain in (*ORDER, "forgotten")] == [19, 9, 0, 19]
+    assert Shares.of({"only": 1}, 2).nice("only") == 0
+
+
 def test_the_domain_that_uses_the_least_of_its_share_is_next_and_one_without_a_share_is_last():
     shares = Shares.of({"development": 1, "staging": 1, "production": 2}, 4)
 

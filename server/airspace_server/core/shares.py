@@ -9,6 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
+from typing import Final
+
+MAX_NICE: Final = 19
+"""The most that a process can stand back: about one part in seventy of a core that others want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,16 @@ class Shares:
         That many slots can be taken back for them; of more, another worker may have a slot that is free.
         """
         return floor(self.slots.get(domain, Fraction(0)))
+
+    def nice(self, domain: str) -> int:
+        """Return how far a domain's tasks stand back for others' where they want the same core.
+
+        It is Unix's niceness: 0 for the last domain, the most for the first, and for one that has no share.
+        """
+        order = list(self.slots)
+        if domain not in order or len(order) == 1:
+            return 0 if domain in order else MAX_NICE
+        return MAX_NICE * (len(order) - 1 - order.index(domain)) // (len(order) - 1)
 
     def reclaim(self, running: Mapping[str, int], wanting: Sequence[str]) -> tuple[str, str] | None:
         """Say for which of the domains that want a slot which other one must give one back, if there is such a pair.

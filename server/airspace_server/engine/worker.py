@@ -444,6 +444,7 @@ class Worker:
             raw_data(number),
             raw_data(number - 1) if number else None,
             {pair.key: pair.value for pair in loaded.spec.envs.values},
+            self._shares.nice(execution.scope.domain),
         )
 
     def _end(self, handle: str) -> None:

@@ -27,7 +27,8 @@ class AttemptSpec:
     """One attempt of a node's task, from 0 on, and all that its runner has to know of it.
 
     `raw_data` is the URL below which the task may write what it likes, `previous_raw_data` that of the attempt before.
-    `environment` is the execution's own, on top of the task's.
+    `environment` is the execution's own, on top of the task's. `nice` is how far it stands back where cores are short,
+    as Unix's niceness.
     """
 
     execution: ExecutionId
@@ -40,6 +41,7 @@ class AttemptSpec:
     raw_data: str
     previous_raw_data: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)

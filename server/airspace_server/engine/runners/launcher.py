@@ -121,9 +121,10 @@ def command_line(folder: object) -> "Sequence[str]":
     return [sys.executable, "-I", "-S", __file__, str(folder)]
 
 
-def order(command: "Sequence[str]", environment: "Mapping[str, str]", view: "View | None") -> bytes:
-    """Write a launcher's order: what to run, with which environment, and in which view; None leaves it free."""
-    return json.dumps({"command": command, "environment": environment, "view": view}).encode() + b"\n"
+def order(command: "Sequence[str]", environment: "Mapping[str, str]", view: "View | None", niceness: int) -> bytes:
+    """Write a launcher's order: what to run, with which environment, how nicely, and in which view; None is free."""
+    ordered = {"command": command, "environment": environment, "view": view, "nice": niceness}
+    return json.dumps(ordered).encode() + b"\n"
 
 
 def main() -> None:
@@ -133,6 +134,7 @@ def main() -> None:
     if not line.endswith("\n"):
         return
     ordered = json.loads(line)
+    os.nice(ordered["nice"])
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

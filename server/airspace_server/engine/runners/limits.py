@@ -25,6 +25,18 @@ _MEMORY: Final = tasks_pb2.Resources.MEMORY
 _IN_MEMORY: Final = ("tmp", "dev/shm")
 
 
+_AUTOGROUP: Final = Path("/proc/sys/kernel/sched_autogroup_enabled")
+
+
+def niceness_counts() -> bool:
+    """Tell whether this machine is sure to share cores by niceness.
+
+    Where the kernel makes a group of each session, and no control group of the operator's is in the place of that, it
+    shares them by session, whatever the niceness (sched(7)).
+    """
+    return not _AUTOGROUP.exists() or _AUTOGROUP.read_text().strip() != "1"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of an attempt: `memory` in bytes and as its task declares it; None where it declares none."""

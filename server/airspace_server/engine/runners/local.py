@@ -188,7 +188,7 @@ class LocalRunner:
             not name or "=" in name for name in variables
         ):
             raise refused("its arguments or environment cannot be given to a process")
-        order = launcher.order(command, variables, view)
+        order = launcher.order(command, variables, view, attempt.nice)
         with (folder / "stdout").open("xb") as stdout, (folder / "stderr").open("xb") as stderr:
             process = subprocess.Popen(  # noqa: S603 -- our own arguments
                 launcher.command_line(folder),

@@ -131,7 +131,7 @@ class Sandbox:
                 view = self.view(scope, folder, work=work, read=(), write=[work])
                 done = subprocess.run(  # noqa: S603 -- our own arguments
                     launcher.command_line(folder),
-                    input=launcher.order([sys.executable, "-I", "-c", _TRIAL], {}, view),
+                    input=launcher.order([sys.executable, "-I", "-c", _TRIAL], {}, view, 0),
                     capture_output=True,
                     timeout=_TRIAL_SECONDS,
                     check=False,
