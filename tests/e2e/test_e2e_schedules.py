@@ -23,9 +23,10 @@ def activated(developer: Account, releaser: Account):
 
 def overslept(server: Server) -> int:
     """Let the server believe that a tick of yesterday is still to come, and return when that was due."""
+    ours = "WHERE project = ? AND domain = 'development' AND name = 'double_lp'"
     with closing(sqlite3.connect(server.data / "airspace.db", timeout=20)) as connection, connection:
-        ((then,),) = connection.execute("SELECT next_at FROM schedules WHERE name = 'double_lp'").fetchall()
-        connection.execute("UPDATE schedules SET next_at = ? WHERE name = 'double_lp'", (then - DAY,))
+        ((then,),) = connection.execute(f"SELECT next_at FROM schedules {ours}", (PROJECT,)).fetchall()
+        connection.execute(f"UPDATE schedules SET next_at = ? {ours}", (then - DAY, PROJECT))
     return then - DAY
 
 

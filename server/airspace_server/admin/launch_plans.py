@@ -297,7 +297,7 @@ def make_active(tx: Transaction, launch_plan: EntityId, by: Principal, cause: Ca
 
 def _hand_over(tx: Transaction, launch_plan: EntityId, by: Principal, now: int) -> None:
     """Let the schedule of what is active be fired from now on with the rights of who has activated it again."""
-    row, groups = schedules.get(tx, launch_plan.name), json.dumps(sorted(by.groups))
+    row, groups = schedules.hold(tx, launch_plan.name), json.dumps(sorted(by.groups))
     if row is None or (row.principal, row.principal_groups) == (by.member, groups):
         return
     schedules.hand_over(tx, launch_plan.name, by.member, groups)
@@ -307,7 +307,7 @@ def _hand_over(tx: Transaction, launch_plan: EntityId, by: Principal, now: int) 
 
 def _settle(tx: Transaction, name: str, now: int) -> None:
     """Write down what is due of a schedule that is about to be out of force."""
-    row = schedules.get(tx, name)
+    row = schedules.hold(tx, name)
     if row is None or not 0 < row.next_at <= now:
         return
     plan = tx.execute(_ONE, name=name, version=row.version).one()

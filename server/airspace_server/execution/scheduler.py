@@ -79,56 +79,63 @@ class Scheduler:
         Raises UNAVAILABLE while the policy cannot be had, and what the database raises: then nothing was fired, and all
         of it is due the next time.
         """
+        settled = _AT_ONCE
+        while settled:  # until there is no more, or nothing but what cannot be written down
+            settled = self._fire_some()
+
+    def _fire_some(self) -> int:
+        """Fire some of what is due, and return of how many ticks it was written down what became of them."""
         now = self._clock()
         policy = self._policy.snapshot()
         with self._database.read(across=True) as tx:
             found = schedules.due(tx, now, _AT_ONCE)
+        settled = 0
         for scope, name in found:
             try:
-                self._fire(scope, name, now, policy)
+                settled += self._fire(scope, name, now, policy)
             except (OperationalError, InterfaceError):
                 raise
             except Exception:
                 _log.exception("a tick of %s/%s could not be written down; it stays due", scope, name)
+        return settled
 
-    def _fire(self, scope: Scope, name: str, now: int, policy: Policy) -> None:
+    def _fire(self, scope: Scope, name: str, now: int, policy: Policy) -> bool:
+        """Fire the tick of a schedule that is due; tell whether this scheduler did, and not another one."""
         with self._database.read(scope) as tx:
             row = schedules.get(tx, name)
             if row is None or row.next_at > now:
-                return  # another scheduler was faster
+                return False  # another scheduler was faster
             spec = tx.execute(_SPEC, name=name, version=row.version).scalar_one()
         schedule = launch_plan_pb2.LaunchPlanSpec.FromString(spec).entity_metadata.schedule
         ticks = Ticks(schedule, row.anchor_at)
         if row.next_at == 0:  # from before there was a scheduler: nothing was promised for the time until now
-            self._record(scope, name, row, [], ticks.after(now))
-            return
+            return self._record(scope, name, row, [], ticks.after(now))
         due = ticks.until(now)
         missed = [_missed(row, ticks, due, now)] if due > row.next_at else []
         principal = Principal(row.principal, frozenset(json.loads(row.principal_groups)))
         refused = _refusal(principal, scope, policy)
         if refused:
             tick = Tick(due, due, row.version, TickOutcome.SUPPRESSED, refused, "", now)
-            self._record(scope, name, row, [*missed, tick], ticks.after(due))
-            return
+            return self._record(scope, name, row, [*missed, tick], ticks.after(due))
         launch = _launch(scope, name, row.version, principal, schedule.kickoff_time_input_arg, due)
         try:
             prepared = self._launcher.prepare(launch)
             outcome = TickOutcome.CAUGHT_UP if now - due >= LATE else TickOutcome.FIRED
             tick = Tick(due, due, row.version, outcome, "", prepared.id.name, now)
-            self._record(scope, name, row, [*missed, tick], ticks.after(due), prepared)
+            return self._record(scope, name, row, [*missed, tick], ticks.after(due), prepared)
         except ApiError as error:
             if error.reason is Reason.UNAVAILABLE:
                 raise
             outcome = _OUTCOMES.get(error.reason, TickOutcome.FAILED)
             tick = Tick(due, due, row.version, outcome, f"{error.reason.value}: {error.message}", "", now)
-            self._record(scope, name, row, [*missed, tick], ticks.after(due))
+            return self._record(scope, name, row, [*missed, tick], ticks.after(due))
         except (OperationalError, InterfaceError):
             raise
         except Exception:
             _log.exception("a tick of %s/%s could not be fired", scope, name)
             why = "INTERNAL: a fault of the server, which its log has"
             tick = Tick(due, due, row.version, TickOutcome.FAILED, why, "", now)
-            self._record(scope, name, row, [*missed, tick], ticks.after(due))
+            return self._record(scope, name, row, [*missed, tick], ticks.after(due))
 
     def _record(
         self,
@@ -138,21 +145,22 @@ class Scheduler:
         ticks: list[Tick],
         then: int,
         prepared: Prepared | None = None,
-    ) -> None:
+    ) -> bool:
         """Write down what became of ticks, with the execution that one launches, unless the schedule has changed."""
         with self._on_behalf_of(read.principal), self._database.write(scope) as tx:
             if not _still(tx, name, read):
-                return
+                return False
             if prepared is not None:
                 self._launcher.store(tx, prepared)
             schedules.record(tx, name, ticks, then)
             if not ticks:
                 tx.changed(f"schedule of {scope}/{name}", None, {"next": then})
+        return True
 
 
 def _still(tx: Transaction, name: str, read: Row[Any]) -> bool:
     """Hold a schedule and tell whether it is as it was read."""
-    held = schedules.hold(tx, name)
+    held = schedules.hold_free(tx, name)
     return held is not None and (held.version, held.anchor_at, held.next_at) == (
         read.version,
         read.anchor_at,

@@ -17,7 +17,8 @@ _TICKS: Final = table(TickRow)
 _OWN: Final = (scoped(_SCHEDULES), _SCHEDULES.c.name == bindparam("own_name"))
 _DELETE: Final = _SCHEDULES.delete().where(*_OWN)
 _GET: Final = select(_SCHEDULES).where(*_OWN)
-_HOLD: Final = _GET.with_for_update(skip_locked=True)
+_HOLD: Final = _GET.with_for_update()
+_HOLD_FREE: Final = _GET.with_for_update(skip_locked=True)
 _MOVE: Final = _SCHEDULES.update().where(*_OWN).values(next_at=bindparam("then"))
 _TURN: Final = func.row_number().over(
     partition_by=(_SCHEDULES.c.project, _SCHEDULES.c.domain), order_by=(_SCHEDULES.c.next_at, _SCHEDULES.c.name)
@@ -98,8 +99,13 @@ def get(tx: Transaction, name: str) -> Row[Any] | None:
 
 
 def hold(tx: Transaction, name: str) -> Row[Any] | None:
-    """Return a name's schedule and hold it, unless somebody else holds it now."""
+    """Return a name's schedule and hold it: before its ticks are written, by whomever."""
     return tx.one(_HOLD, own_name=name)
+
+
+def hold_free(tx: Transaction, name: str) -> Row[Any] | None:
+    """Return a name's schedule and hold it, unless somebody else holds it now."""
+    return tx.one(_HOLD_FREE, own_name=name)
 
 
 def record(tx: Transaction, name: str, ticks: Sequence[Tick], then: int) -> None:
