@@ -237,9 +237,9 @@ def test_an_execution_that_never_began_is_aborted_though_no_slot_is_free(databas
 
 
 def test_what_cannot_be_run_fails_with_the_reason(database, working, until, log):
-    gate = workflow("wf", node("a", task="t"))
-    gate.nodes[0].gate_node.sleep.duration.seconds = 1
-    construct = launch(database, "e1", closure(gate))
+    mapped = workflow("wf", node("a", task="t"))
+    mapped.nodes[0].array_node.parallelism = 1
+    construct = launch(database, "e1", closure(mapped))
     raw = single(log)
     raw.tasks[0].template.container.args[:] = ["/bin/sh", "-c", "true"]
     container = launch(database, "e2", raw, literals(x=1))
@@ -249,7 +249,7 @@ def test_what_cannot_be_run_fails_with_the_reason(database, working, until, log)
     for execution in (construct, container, dynamic):
         row = stored(database, execution)
         assert (row.phase, row.error_code, row.error_kind) == ("FAILED", "NOT_RUNNABLE", "USER")
-    assert stored(database, construct).error_message == "node a is a gate_node, which cannot be run yet"
+    assert stored(database, construct).error_message == "node a is a array_node, which cannot be run yet"
 
 
 def test_an_execution_that_the_engine_cannot_handle_fails_and_the_others_go_on(
