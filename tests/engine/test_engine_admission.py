@@ -37,7 +37,7 @@ from airspace_server.engine.graph import Aborted, Begun
 from airspace_server.engine.plan import parse
 from airspace_server.engine.store import LEASE_US, EngineStore
 from airspace_server.execution.queue import ADMITTED
-from airspace_server.storage.database import Database
+from airspace_server.storage.database import Database, scoped
 from airspace_server.storage.settings import put_quotas
 from airspace_server.storage.tables import ExecutionRow, ProjectRow, table
 
@@ -174,6 +174,20 @@ def test_a_project_with_a_long_queue_does_not_keep_anothers_waiting(store, datab
         end(store, lease)
     assert sorted(order) == ["flights", "flights", "trains", "trains"]
     assert order[0] != order[1]
+
+
+def test_what_waits_for_people_is_not_held_against_its_domain(store, database):
+    production = Scope("flights", "production")
+    for lease in queue(database, 4, production) and store.lease(NOW, room(4)):
+        with database.write(production) as tx:  # as one that waits for an answer is kept
+            of = (scoped(EXECUTIONS), EXECUTIONS.c.name == lease.execution.name)
+            tx.execute(EXECUTIONS.update().where(*of).values(lease_owner=None, lease_expires_at=2**60))
+    queue(database, 4)
+    with database.write(production) as tx:
+        of = (scoped(EXECUTIONS), EXECUTIONS.c.name == "e0")
+        tx.execute(EXECUTIONS.update().where(*of).values(phase="QUEUED", lease_expires_at=0))
+    leases = store.lease(NOW, room(2, development=1, production=1))
+    assert {lease.execution.scope.domain for lease in leases} == {"development", "production"}
 
 
 # --- the limit

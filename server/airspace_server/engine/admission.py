@@ -9,12 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, not_, select
 
 from airspace_server.core.quotas import Quota
 from airspace_server.core.scope import ExecutionId, Scope
 from airspace_server.core.shares import Shares
-from airspace_server.execution.queue import ADMITTED, WAITING
+from airspace_server.execution.queue import ADMITTED, PARKED, WAITING
 from airspace_server.storage.database import Transaction
 from airspace_server.storage.settings import limits
 from airspace_server.storage.tables import ExecutionRow, table
@@ -26,7 +26,11 @@ _QUEUES: Final = (
     .where(WAITING)
     .group_by(*_SCOPE)
 )
-_RUNNING: Final = select(*_SCOPE, func.count().label("running")).where(ADMITTED).group_by(*_SCOPE)
+_RUNNING: Final = (
+    select(*_SCOPE, func.count().label("running"), func.count().filter(not_(PARKED)).label("worked_on"))
+    .where(ADMITTED)
+    .group_by(*_SCOPE)
+)
 _NEXT: Final = (
     select(_executions.c.name)
     .where(_executions.c.project == bindparam("of_project"), _executions.c.domain == bindparam("of_domain"), WAITING)
@@ -120,16 +124,17 @@ class Admission:
 
 
 def _queues(tx: Transaction) -> tuple[Sequence[Queue], Mapping[str, int]]:
-    """Return what waits in each scope, and how many executions run in each domain."""
+    """Return what waits in each scope, and how many executions of each domain run, those aside that wait for people."""
     waiting = tx.all(_QUEUES)
     if not waiting:
         return (), {}
     scopes = [Scope(row.project, row.domain) for row in waiting]
     most = limits(tx, Quota.EXECUTIONS_RUNNING, scopes)
-    running = {Scope(row.project, row.domain): row.running for row in tx.all(_RUNNING)}
+    running: dict[Scope, int] = {}
     of_domain: Counter[str] = Counter()
-    for scope, count in running.items():
-        of_domain[scope.domain] += count
+    for row in tx.all(_RUNNING):
+        running[Scope(row.project, row.domain)] = row.running
+        of_domain[row.domain] += row.worked_on
     return [
         Queue(scope, min(row.waiting, most[scope] - running.get(scope, 0)), running.get(scope, 0), row.oldest)
         for scope, row in zip(scopes, waiting, strict=True)
