@@ -262,18 +262,43 @@ def run_in_development(story: Story) -> None:
     story.succeeds("read its outputs", outputs, r"rmse 0\.\d+ with learning rate 0\.01")
 
 
+IN_PRODUCTION = ("-p", PROJECT, "-d", "production")
+
+
 def release_to_production(story: Story) -> None:
-    """Bring the same version to staging and production, as a releaser, run it there and activate its schedule."""
-    for domain in ("staging", "production"):
-        register = ["register", "--project", PROJECT, "--domain", domain, "--version", story.version, "workflows/"]
-        answer = story.pyflyte("releaser", *register)
-        story.succeeds(f"register the same version in {domain}", answer, "Successfully registered")
+    """Bring the same version to staging and production, as a releaser, run it there and activate its schedule.
+
+    Staging gets it by a promotion that somebody else approves, production by a registration of the same source.
+    """
+    _promote_to_staging(story)
+    register = ["register", "--project", PROJECT, "--domain", "production", "--version", story.version, "workflows/"]
+    answer = story.pyflyte("releaser", *register)
+    story.succeeds("register the same version in production", answer, "Successfully registered")
     words = f"wait(execute('{WORKFLOW}', inputs=...)).outputs"
     answer = story.remote("releaser", "production", words, lambda remote: _run(story, remote))
     story.succeeds("run train_wf in production", answer, r"rmse 0\.\d+ with learning rate 0\.02")
     # A computed version is base64 and may begin with a dash, as an option does.
     answer = story.pyflyte("releaser", *_in_production("launchplan"), "--activate", "--", LAUNCH_PLAN, story.version)
     story.succeeds(f"activate {LAUNCH_PLAN} in production", answer, "ACTIVE")
+    answer = story.airspace(
+        "releaser", "launch-plans", "next", *IN_PRODUCTION, LAUNCH_PLAN, f"--version={story.version}"
+    )
+    story.succeeds("when its schedule fires next", answer, r"T\d\d:\d\d:00Z")
+    answer = story.airspace("releaser", "launch-plans", "history", *IN_PRODUCTION, LAUNCH_PLAN)
+    story.succeeds("what was active when, and by whom", answer, "ACTIVATE +service-account:releaser")
+
+
+def _promote_to_staging(story: Story) -> None:
+    staging = ["-p", PROJECT, "-d", "staging"]
+    answer = story.airspace("admin", "settings", "gates", *staging, "--approvals", "1")
+    story.succeeds("let promotions to staging be approved", answer, "gates")
+    version = ["launch-plan", LAUNCH_PLAN, f"--version={story.version}", "--to", "staging", "--activate"]
+    answer = story.airspace("releaser", "promotions", "request", "-p", PROJECT, "-d", "development", *version)
+    name = story.succeeds(f"ask to promote {LAUNCH_PLAN} to staging", answer, r"name: +(\w+)")
+    own = story.airspace("releaser", "promotions", "approve", *staging, name)
+    story.is_refused("approve one's own promotion", own, "PERMISSION_DENIED", "cannot approve it")
+    answer = story.airspace("admin", "promotions", "approve", *staging, name)
+    story.succeeds("approve it as somebody else", answer, "state: +PROMOTED")
 
 
 def keep_tenants_apart(story: Story) -> None:
