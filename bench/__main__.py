@@ -49,12 +49,14 @@ def _rpcs(engine: str, data: Path, url: str) -> None:
     """Measure calls in rounds, so that each is compared with empty ones of the same moment; the medians count."""
     with loaded(data, url) as server:
         prepare(server)
-        requests = reads(server, _EXECUTIONS, _CALLS)
+        requests = reads(server, _EXECUTIONS, _CALLS, waiting=False)
+        queued = reads(server, _EXECUTIONS, _CALLS, waiting=True)
         writes = requests[:_LAUNCHES]
         calls: dict[str, tuple[str, Callable[[], Sequence[bytes]]]] = {
             "empty handler": (EMPTY, lambda: requests),
             "the chain alone": (CHAIN, lambda: requests),
             "GetExecution": (GET, lambda: requests),
+            "of one that waits": (GET, lambda: queued),
             "chain and commit": (COMMIT, lambda: writes),
             "and its record": (RECORD, lambda: writes),
             "LaunchExecution": (LAUNCH, lambda: launches(_LAUNCHES)),

@@ -88,10 +88,18 @@ def launches(count: int) -> Sequence[bytes]:
     return [_launch().SerializeToString() for _ in range(count)]
 
 
-def reads(server: Loaded, executions: int, count: int) -> Sequence[bytes]:
-    """Launch some executions and return requests that read them in turn."""
+def reads(server: Loaded, executions: int, count: int, *, waiting: bool) -> Sequence[bytes]:
+    """Launch some executions and return requests that read them in turn; without `waiting` their end was asked for.
+
+    An answer about one that waits says its place in the queue as well.
+    """
     stub = execution_grpc.ExecutionServiceStub(server.channel)
     ids = [stub.LaunchExecution(_launch(), metadata=server.metadata).execution.id for _ in range(executions)]
+    if not waiting:
+        for id_ in ids:
+            stub.TerminateExecution(
+                execution_pb.TerminateExecutionRequest(execution=id_, cause="read"), metadata=server.metadata
+            )
     requests = [execution_pb.GetExecutionRequest(execution=id_).SerializeToString() for id_ in ids]
     return [requests[n % executions] for n in range(count)]
 

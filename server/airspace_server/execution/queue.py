@@ -65,6 +65,7 @@ _AHEAD: Final = _WAITING.where(
     )
 )
 _RUNNING: Final = select(func.count()).select_from(_executions).where(scoped(_executions), ADMITTED)
+_AHEAD_AND_RUNNING: Final = select(_AHEAD.scalar_subquery().label("ahead"), _RUNNING.scalar_subquery().label("running"))
 _RECENT: Final = (
     select(_executions.c.created_at)
     .where(scoped(_executions), _executions.c.created_at > bindparam("since"))
@@ -142,10 +143,9 @@ def waiting(tx: Transaction, execution: ExecutionId) -> Waiting | None:
     own = tx.one(_OWN_TIME, own_name=execution.name)
     if own is None:
         return None
-    ahead = tx.execute(_AHEAD, own_time=own.created_at, own_name=execution.name).scalar_one()
+    counted = tx.execute(_AHEAD_AND_RUNNING, own_time=own.created_at, own_name=execution.name).one()
     limits = quotas(tx, ScopePattern(execution.scope.project, execution.scope.domain))
-    running = tx.execute(_RUNNING).scalar_one()
-    return Waiting(execution.scope, ahead + 1, running, limits[Quota.EXECUTIONS_RUNNING].value)
+    return Waiting(execution.scope, counted.ahead + 1, counted.running, limits[Quota.EXECUTIONS_RUNNING].value)
 
 
 def usage(tx: Transaction, scope: Scope, now: int) -> tuple[QuotaUsage, ...]:

@@ -20,6 +20,13 @@ _ABOVE: Final = select(_SETTINGS.c.project_pattern, _SETTINGS.c.domain_pattern, 
     _SETTINGS.c.project_pattern.in_(bindparam("projects", expanding=True)),
     _SETTINGS.c.domain_pattern.in_(bindparam("domains", expanding=True)),
 )
+_ABOVE_OF: Final = select(
+    _SETTINGS.c.name, _SETTINGS.c.project_pattern, _SETTINGS.c.domain_pattern, _SETTINGS.c.value
+).where(
+    _SETTINGS.c.name.in_(bindparam("settings", expanding=True)),
+    _SETTINGS.c.project_pattern.in_(bindparam("projects", expanding=True)),
+    _SETTINGS.c.domain_pattern.in_(bindparam("domains", expanding=True)),
+)
 _EVERYWHERE: Final = select(_SETTINGS.c.project_pattern, _SETTINGS.c.domain_pattern, _SETTINGS.c.value).where(
     _SETTINGS.c.name == bindparam("setting")
 )
@@ -63,10 +70,17 @@ def run_as(tx: Transaction, scope: Scope | ScopePattern) -> RunAs:
 
 
 def quotas(tx: Transaction, pattern: ScopePattern) -> Quotas:
-    """Return how much may run in each scope of a pattern: each limit by itself, the server's own where none is set."""
+    """Return how much may run in each scope of a pattern: each limit by itself, the server's own where none is set.
+
+    It is asked at every launch, so this is one statement.
+    """
+    levels: dict[Quota, dict[tuple[str, str], str]] = {quota: {} for quota in Quota}
+    projects, domains = [pattern.project, ANY], [pattern.domain, ANY]
+    for row in tx.all(_ABOVE_OF, settings=list(Quota), projects=projects, domains=domains):
+        levels[Quota(row.name)][row.project_pattern, row.domain_pattern] = row.value
     limits = {}
     for quota in Quota:
-        found = effective(tx, quota, pattern)
+        found = _most_particular(levels[quota], pattern)
         limits[quota] = Limit(BUILT_IN[quota], None) if found is None else Limit(int(found[0]), found[1])
     return limits
 
