@@ -1,12 +1,31 @@
 """Promotion: the same version in a later domain with all that it needs, once the gates are passed, or nothing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flyte_samples import chain, double, fan, outermost, serialize, task_spec, typed
+from flyte_samples import (
+    chain,
+    chain_lp,
+    choice,
+    choice_or_fail,
+    double,
+    fan,
+    gated,
+    growing,
+    guarded,
+    launching,
+    mapped,
+    mapped_partly,
+    nightly,
+    outermost,
+    serialize,
+    task_spec,
+    typed,
+)
 from flyteidl.admin import launch_plan_pb2
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,6 +236,34 @@ def test_a_launch_plan_goes_with_all_that_it_needs_and_is_as_if_it_had_been_regi
         registry_pb.GetWorkflowRequest(workflow=workflow_id(EntityId(STAGING, outermost.name, "v1"))), call()
     )
     assert b"development" not in fetched.workflow.closure.value
+
+
+@pytest.mark.parametrize(
+    "workflow",
+    [choice, choice_or_fail, mapped, mapped_partly, growing, gated, guarded, nightly],
+    ids=lambda workflow: workflow.name.rpartition(".")[2],
+)
+def test_whatever_flytekit_writes_is_the_same_promoted_and_registered(doors: Doors, promoter: Promoter, workflow: Any):
+    here, there = doors.register(workflow), doors.register(workflow, STAGING)
+    preview = promoter.preview(here, kind="WORKFLOW")
+    assert {entry.state for entry in preview.entries} == {pb.ENTRY_STATE_SAME}
+    assert len(preview.entries) == len(ids(doors, STAGING))
+    promoter.request(there, PROD, kind="WORKFLOW")
+    assert ids(doors, PROD) == ids(doors, STAGING)
+
+
+def test_launch_plans_that_nodes_launch_go_along_with_their_workflows(doors: Doors, promoter: Promoter):
+    for scope in (DEV, STAGING):
+        doors.plan(doors.register(chain, scope), name=chain_lp.name, defaults={"x": integer(3)})
+    here = doors.register(launching)
+    promoter.request(here, kind="WORKFLOW")
+    kinds = Counter(kind for kind, _, _ in ids(doors, STAGING))
+    assert kinds["launch_plans"] == 1
+    assert {(chain_lp.name, "v1"), (launching.name, "v1")} <= {
+        (name, version) for _, name, version in ids(doors, STAGING)
+    }
+    assert promoter.request(replace(here, scope=STAGING), PROD, kind="WORKFLOW").state == pb.PROMOTION_STATE_PROMOTED
+    assert ids(doors, PROD) == ids(doors, STAGING)
 
 
 def test_a_launch_plan_may_be_called_as_its_workflow_is_which_is_how_flytekit_calls_it(
