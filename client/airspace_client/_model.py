@@ -421,6 +421,10 @@ class Freeze:
     end: datetime
     reason: str = ""
 
+    def __str__(self) -> str:
+        """Say when, and why."""
+        return f"{self.start:%Y-%m-%dT%H:%M} to {self.end:%Y-%m-%dT%H:%M} UTC ({self.reason})"
+
 
 @dataclass(frozen=True, slots=True)
 class Gates:
@@ -432,6 +436,13 @@ class Gates:
     approvals: int = 0
     closed: bool = False
     freezes: tuple[Freeze, ...] = ()
+
+    def __str__(self) -> str:
+        """Say what is asked."""
+        numbers = {name: getattr(self, name) for name in ("successes", "within_hours", "soak_hours", "approvals")}
+        asked = [f"{name}={number}" for name, number in numbers.items() if number]
+        closed = ["closed"] if self.closed else []
+        return ", ".join([*asked, *closed, *(f"frozen {freeze}" for freeze in self.freezes)]) or "none"
 
 
 class PromotionState(StrEnum):

@@ -534,7 +534,7 @@ def test_gates_are_set_whole_and_shown(run: Run, server: ScriptedServer) -> None
     where = ["settings", "gates", "-p", P, "-d", "*"]
     freeze = ["--freeze", "2026-12-24T00:00", "2026-12-27T00:00", "holidays"]
     result = run(*where, "--approvals", "2", "--closed", *freeze)
-    assert "approvals=2" in result.stdout or "approvals" in result.stdout
+    assert "successes=3, within_hours=24, soak_hours=1, approvals=2, closed, frozen" in result.stdout
     asked = server.calls[0].request.gates
     assert (asked.approvals, asked.closed, asked.successes) == (2, True, 0)
     assert asked.freezes[0].end.ToJsonString() == "2026-12-27T00:00:00Z"
