@@ -406,11 +406,14 @@ def test_a_file_that_is_gone_or_is_there_with_other_content_stops_all_of_it(door
     assert ids(doors, STAGING) == set()
 
 
-@pytest.mark.parametrize("text", ["{}", "{}/sub", "--file={}", "a{}b"])
+@pytest.mark.parametrize("of", [DEV, OTHER])
+@pytest.mark.parametrize("text", ["{}", "{}/sub", "--file={}", "a{}b", "file://{}"])
+@pytest.mark.parametrize("slash", ["/", "//./"])
 def test_what_leads_back_into_the_source_and_does_not_come_along_is_refused(
-    doors: Doors, promoter: Promoter, text: str
+    doors: Doors, promoter: Promoter, text: str, of: Scope, slash: str
 ):
-    plan = registered_with(doors, text.format(promoter.store.native_url(DEV, "data/e1/n0/0/model")))
+    address = promoter.store.native_url(of, "data/e1/n0/0/model").replace(f"/{of.domain}/", f"{slash}{of.domain}/")
+    plan = registered_with(doors, text.format(address))
     for act in (promoter.preview, promoter.request):
         with pytest.raises(ApiError) as refused:
             act(plan)

@@ -21,7 +21,7 @@ from airspace_server.core.errors import ApiError, Reason, not_found
 from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.flyte.digest import digest
 from airspace_server.flyte.identifiers import entity_id
-from airspace_server.flyte.moving import Body, moved, without_versions
+from airspace_server.flyte.moving import Body, alike_everywhere, moved
 from airspace_server.flyte.references import of_template
 from airspace_server.storage.database import Transaction
 
@@ -95,7 +95,7 @@ def content(version: Version) -> str:
         body = compiler_pb2.CompiledWorkflowClosure.FromString(version.row.closure).primary.template
     else:
         body = launch_plan_pb2.LaunchPlanSpec.FromString(version.row.spec)
-    return digest(without_versions(moved(body, version.reference.id.scope.domain, "", lambda text, _: text)))
+    return digest(alike_everywhere(body))
 
 
 class Move:
@@ -106,7 +106,6 @@ class Move:
         self._source = source
         self._target = target
         self._now = now
-        self._root = store.native_url(source, "x").removesuffix("x")
         self.artifacts: set[str] = set()
         """The paths of the files, the same in both scopes."""
 
@@ -155,16 +154,13 @@ class Move:
         return moved(body, self._source.domain, self._target.domain, self._relocate)
 
     def _relocate(self, text: str, place: str) -> str:
-        if f"/{self._source.domain}/" not in text:
+        back = next((each for each in self._store.mentioned(text) if each.domain == self._source.domain), None)
+        if back is None:
             return text
         try:
             scope, path = self._store.locate(text)
-        except ApiError:
-            scope, path = self._source, ""
-            if self._root not in text:
-                return text
-        if scope.domain != self._source.domain:
-            return text
+        except ApiError:  # more than an address
+            scope, path = back, ""
         there = Scope(scope.project, self._target.domain)
         if place.endswith(_RAW_OUTPUT) and path:
             return self._store.native_url(there, path)

@@ -9,6 +9,7 @@ and its use, as there would be with realpath. Links inside the scope are refused
 import errno
 import hashlib
 import os
+import re
 import stat
 import tempfile
 import time
@@ -29,6 +30,10 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
+# A slash as the kernel understands it, and a project or a domain.
+_SLASH: Final = r"(?:/\.?)*/"
+_NAME: Final = r"([a-z0-9][a-z0-9-]*)"
+
 _READ_BYTES: Final = 1 << 20
 _LEFTOVER_SECONDS: Final = 24 * 3600
 
@@ -46,6 +51,7 @@ class LocalArtifactStore:
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root = root.resolve()
+        self._below = re.compile(f"{_SLASH}".join((re.escape(str(self._root)), _NAME, _NAME)))
         self._incoming = self._root / ".incoming"
         self._incoming.mkdir(mode=0o700, exist_ok=True)
         oldest = time.time() - _LEFTOVER_SECONDS
@@ -71,6 +77,11 @@ class LocalArtifactStore:
         if not inside:
             raise invalid_field("native_url", "must be the URL of an artifact of this server")
         return scope, path
+
+    def mentioned(self, text: str) -> Iterator[Scope]:
+        """Give the scopes of which a text has a path in it: also one with more slashes or dots than it needs."""
+        for found in self._below.finditer(text):
+            yield Scope(*found.groups())
 
     def write(self, scope: Scope, path: str, chunks: Iterable[bytes], limit: int, md5: bytes | None = None) -> int:
         """Store the joined chunks; also raises UNAVAILABLE when the disk is full."""

@@ -5,7 +5,7 @@ once: under its key there is never other content, because registered tasks refer
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final, Protocol
 
 from airspace_server.core import names
@@ -39,6 +39,10 @@ class ArtifactStore(Protocol):
         The names alone decide and nothing is looked up, so that callers who are not authorized yet learn nothing of
         what exists. Raises INVALID_FIELD for "native_url" when it is not one of this store.
         """
+        ...
+
+    def mentioned(self, text: str) -> Iterator[Scope]:
+        """Give the scopes of which a text has a native URL in it, anywhere, or the beginning of one."""
         ...
 
     def write(self, scope: Scope, path: str, chunks: Iterable[bytes], limit: int, md5: bytes | None = None) -> int:
