@@ -439,6 +439,20 @@ def test_a_schedule_is_previewed_without_being_active(scheduled: Scheduled):
     assert refused.value.field == "count"
 
 
+def test_a_preview_of_what_is_in_force_knows_that_a_clock_was_ahead(scheduled: Scheduled):
+    id_ = scheduled.activate(scheduled.plan(cron="*/10 * * * *"))
+    scheduled.fire(NOON + 24 * HOUR)
+    scheduled.clock.frozen = NOON + MINUTE
+    request = pb.PreviewScheduleRequest(launch_plan=plan_id(id_), count=2)
+    ticks = scheduled.doors.plans.PreviewSchedule(request, call()).ticks
+    first, second = (tick.ToMicroseconds() for tick in ticks)
+    scheduled.fire(first - SECOND)
+    assert len(scheduled.executions()) == 1
+    scheduled.fire(first)
+    scheduled.fire(second)
+    assert len(scheduled.executions()) == 3
+
+
 def test_flytes_update_activates_the_schedule_too(scheduled: Scheduled):
     id_ = scheduled.plan()
     request = launch_plan_pb2.LaunchPlanUpdateRequest(id=flyte_id(id_), state=launch_plan_pb2.ACTIVE)

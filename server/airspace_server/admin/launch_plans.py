@@ -210,7 +210,9 @@ class LaunchPlans:
         ticks = Ticks(launch_plan_pb2.LaunchPlanSpec.FromString(plan.spec).entity_metadata.schedule, anchor)
         if not is_scheduled(ticks.schedule):
             return ()
-        found = [ticks.after(now)]
+        # After a clock that was ahead, what is in force waits for a tick that is later than the next one would be.
+        ahead = armed.next_at - 1 if armed is not None and armed.version == launch_plan.version else 0
+        found = [ticks.after(max(now, ahead))]
         while len(found) < count:
             found.append(ticks.after(found[-1]))
         return found
