@@ -1,5 +1,6 @@
 """Promotion: the same version in a later domain with all that it needs, once the gates are passed, or nothing."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,12 +22,15 @@ from flyte_samples import (
     mapped,
     mapped_partly,
     nightly,
+    outer,
     outermost,
     serialize,
     task_spec,
     typed,
 )
 from flyteidl.admin import launch_plan_pb2
+from flyteidl.core import identifier_pb2
+from flytekit import task, workflow
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -37,6 +41,7 @@ from wing_doors import (
     Doors,
     call,
     errors,
+    flyte_id,
     integer,
     moved,
     pages,
@@ -55,16 +60,18 @@ from airspace.promotion.v1 import promotion_service_pb2 as pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.settings.v1 import settings_service_pb2 as settings_pb
 from airspace.type.v1 import identifiers_pb2
+from airspace_server.admin import promotions
 from airspace_server.admin.promotion_service import PromotionService
 from airspace_server.admin.promotion_store import WAITS
 from airspace_server.admin.promotions import Promotions
+from airspace_server.admin.registry import NewTask, insert_task
 from airspace_server.admin.settings_service import SettingsService
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.gates import Facts, Freeze, Gates, check
 from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import EntityId, Scope
-from airspace_server.storage.database import scoped
+from airspace_server.storage.database import Transaction, scoped
 from airspace_server.storage.paging import Pager
 from airspace_server.storage.tables import (
     ExecutionRow,
@@ -81,14 +88,39 @@ HOUR = 3_600_000_000
 MOST = 1_000_000
 
 
+@task
+def one(x: int) -> int:
+    return x
+
+
+@task
+def two(x: int) -> int:
+    return x
+
+
+@task
+def three(x: int) -> int:
+    return x
+
+
+@workflow
+def there(x: int) -> int:
+    return three(x=two(x=one(x=x)))
+
+
+@workflow
+def back(x: int) -> int:
+    return one(x=two(x=three(x=x)))
+
+
 class Promoter:
     """The front doors of promotions and gates, as one account after the other."""
 
     def __init__(self, doors: Doors, folder: Path) -> None:
         self.doors = doors
         self.store = LocalArtifactStore(folder)
-        promotions = Promotions(doors.database, self.store, doors.clock, DOMAINS, MOST)
-        self.service = PromotionService(promotions, Pager(b"k" * 32))
+        cases = Promotions(doors.database, self.store, doors.clock, DOMAINS, MOST)
+        self.service = PromotionService(cases, Pager(b"k" * 32))
         self.settings = SettingsService(doors.database)
 
     def preview(self, plan: EntityId, target: Scope = STAGING, kind: str = "LAUNCH_PLAN") -> Any:
@@ -264,6 +296,39 @@ def test_launch_plans_that_nodes_launch_go_along_with_their_workflows(doors: Doo
     }
     assert promoter.request(replace(here, scope=STAGING), PROD, kind="WORKFLOW").state == pb.PROMOTION_STATE_PROMOTED
     assert ids(doors, PROD) == ids(doors, STAGING)
+
+
+def launching_plan(doors: Doors, name: str, plan: str) -> EntityId:
+    """Register a workflow whose nodes launch a launch plan of chain, or of one that was made by this."""
+    spec = moved(serialize(chain)[0], DEV, "v1")
+    spec.template.id.name = name
+    for node in spec.template.nodes:
+        if node.HasField("task_node"):
+            launched = flyte_id(EntityId(DEV, plan, "v1"), identifier_pb2.LAUNCH_PLAN)
+            node.workflow_node.launchplan_ref.CopyFrom(launched)
+    id_ = EntityId(DEV, name, "v1")
+    doors.registry.RegisterWorkflow(register_workflow(id_, spec), call())
+    return id_
+
+
+def test_launch_plans_may_launch_one_another_more_deeply_than_python_calls(doors: Doors, promoter: Promoter):
+    plan = doors.plan(doors.register(chain), "p0")
+    for depth in range(1, sys.getrecursionlimit() // 2 + 1):
+        plan = doors.plan(launching_plan(doors, f"w{depth}", f"p{depth - 1}"), f"p{depth}")
+    assert promoter.request(plan).state == pb.PROMOTION_STATE_PROMOTED
+    assert ids(doors, STAGING) == ids(doors, DEV)
+
+
+def test_a_sub_workflow_that_is_registered_as_one_that_launches_what_has_it_goes_along(
+    doors: Doors, promoter: Promoter
+):
+    workflow = doors.register(outer)
+    plan = doors.plan(workflow, "of_outer")
+    sub = serialize(outer)[0].sub_workflows[0].id.name
+    launching_plan(doors, sub, "of_outer")
+    assert promoter.request(workflow, kind="WORKFLOW").state == pb.PROMOTION_STATE_PROMOTED
+    assert promoter.request(plan).state == pb.PROMOTION_STATE_PROMOTED
+    assert ids(doors, STAGING) == ids(doors, DEV)
 
 
 def test_a_launch_plan_may_be_called_as_its_workflow_is_which_is_how_flytekit_calls_it(
@@ -579,6 +644,22 @@ def test_a_rejected_promotion_stays_so_and_can_be_asked_for_anew(doors: Doors, p
     assert promoter.names(STAGING, pending=True) == [second.name]
 
 
+@pytest.mark.parametrize("activate", [True, False])
+def test_one_that_waits_is_not_promoted_by_asking_for_another_activation(
+    doors: Doors, promoter: Promoter, activate: bool
+):
+    plan = doors.plan(doors.register(chain))
+    promoter.ask("staging", approvals=1)
+    waiting = promoter.request(plan, activate=activate)
+    promoter.ask("staging")  # all gates are passed by now
+    with pytest.raises(ApiError) as refused:
+        promoter.request(plan, activate=not activate, by="user:bob")
+    assert (refused.value.reason, refused.value.metadata["state"]) == (Reason.WRONG_STATE, "PENDING")
+    assert waiting.name in refused.value.message
+    assert (ids(doors, STAGING), promoter.get(waiting).state) == (set(), pb.PROMOTION_STATE_PENDING)
+    assert promoter.request(plan, activate=activate, by="user:bob").state == pb.PROMOTION_STATE_PROMOTED
+
+
 def test_a_promotion_that_waited_for_too_long_has_expired(doors: Doors, promoter: Promoter):
     plan = doors.plan(doors.register(chain))
     promoter.ask("staging", approvals=1)
@@ -650,6 +731,27 @@ def test_many_who_ask_at_once_make_one_promotion(doors: Doors, promoter: Promote
     with doors.database.read(STAGING) as tx:
         rows = tx.all(select(table(PromotionRow)).where(scoped(table(PromotionRow))))
     assert len(rows) == 1
+
+
+def test_promotions_with_tasks_in_common_do_not_wait_for_each_other(
+    doors: Doors, promoter: Promoter, monkeypatch: pytest.MonkeyPatch
+):
+    written: list[str] = []
+
+    def noting(tx: Transaction, new: NewTask) -> bool:
+        written.append(new.id.name)
+        return insert_task(tx, new)
+
+    monkeypatch.setattr(promotions, "insert_task", noting)
+    orders = []
+    for each in (there, back):
+        promoter.request(doors.plan(doors.register(each), each.name))
+        orders.append(written.copy())
+        written.clear()
+    assert orders[0] == orders[1]
+    plans = [doors.plan(doors.register(each, version="v2"), each.name, "v2") for each in (there, back)]
+    assert not errors(together(*[lambda plan=plan: promoter.request(plan) for plan in plans]))
+    assert ids(doors, STAGING) == ids(doors, DEV)
 
 
 small = st.integers(0, 3)

@@ -51,6 +51,8 @@ def gather(tx: Transaction, root: Reference) -> Closure:
     seen: set[Reference] = set()
     versions: list[Version] = []
     foreign: set[Reference] = set()
+    # Launch plans that launch one another can be nested more deeply than Python's own calls.
+    begun: list[tuple[Version, Iterator[Reference]]] = []
 
     def visit(reference: Reference) -> None:
         if reference in seen:
@@ -60,15 +62,21 @@ def gather(tx: Transaction, root: Reference) -> Closure:
             foreign.add(reference)
             return
         row = tx.one(ONE_OF[reference.kind], name=reference.id.name, version=reference.id.version)
-        if row is None:
-            if reference.kind is EntityKind.WORKFLOW and reference != root:
-                return  # a sub-workflow lies in the one that has it, and need not be registered by itself
+        if row is not None:
+            begun.append((Version(reference, row), _needs(reference, row)))
+        elif reference.kind is not EntityKind.WORKFLOW or reference == root:
+            # A sub-workflow lies in the one that has it, and need not be registered by itself.
             raise not_found(reference.kind.value, str(reference.id))
-        for needed in _needs(reference, row):
-            visit(needed)
-        versions.append(Version(reference, row))
 
     visit(root)
+    while begun:
+        version, needs = begun[-1]
+        needed = next(needs, None)
+        if needed is None:
+            versions.append(version)
+            begun.pop()
+        else:
+            visit(needed)
     return Closure(tuple(versions), frozenset(foreign))
 
 

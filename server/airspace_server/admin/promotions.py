@@ -41,6 +41,7 @@ from airspace_server.storage.tables import ExecutionRow, table
 
 _EXECUTIONS: Final = table(ExecutionRow)
 _CHUNK: Final = 1 << 20
+_WITH: Final = {True: "with", False: "without"}
 
 _SUCCEEDED: Final = select(func.count()).where(
     scoped(_EXECUTIONS), _EXECUTIONS.c.phase == "SUCCEEDED", _EXECUTIONS.c.ended_at >= bindparam("since")
@@ -139,7 +140,8 @@ class Promotions:
         """Promote a version if all gates are passed, and else leave a promotion that waits; one that does stays.
 
         Raises INVALID_FIELD, NOT_FOUND, FOREIGN_REFERENCE, DIFFERENT_CONTENT, EXPORT_MISSING, RUN_AS_FORBIDDEN,
-        PROJECT_MISSING and PROJECT_ARCHIVED, and ALREADY_EXISTS for a file that is there with other content.
+        PROJECT_MISSING and PROJECT_ARCHIVED, ALREADY_EXISTS for a file that is there with other content, and
+        WRONG_STATE when one waits that is to be activated and this is not, or the other way round.
         """
         self._require_forward(wanted)
         if activate and wanted.version.kind is not EntityKind.LAUNCH_PLAN:
@@ -154,6 +156,13 @@ class Promotions:
             promotion, made = promotion_store.waiting(
                 tx, wanted, self._clock(), activate=activate, comment=comment, requester=by.member
             )
+            if promotion.activate != activate:
+                raise ApiError(
+                    Reason.WRONG_STATE,
+                    f"promotion {promotion.scope}/{promotion.name} waits {_WITH[promotion.activate]} activation: "
+                    "ask for the same, or reject it first",
+                    {"state": promotion.state.value, "name": f"{promotion.scope}/{promotion.name}"},
+                )
             return self._settle(tx, None if made else promotion, promotion, plan, by, copied=ready)
 
     def approve(self, scope: Scope, name: str, comment: str, by: Principal) -> Promotion:
@@ -234,7 +243,7 @@ class Promotions:
                 entries.append(_entry(version.reference, version.row.digest, made.row["digest"], state))
             entries += [_foreign(tx, move, target, reference) for reference in sorted(closure.foreign)]
         registered = closure.versions[-1].row.created_at
-        plan = _Plan(tuple(entries), tuple(new.values()), tuple(sorted(move.artifacts)), registered)
+        plan = _Plan(tuple(entries), tuple(sorted(new.values(), key=_place)), tuple(sorted(move.artifacts)), registered)
         return plan, closure.versions
 
     def _sound(self, wanted: Wanted) -> _Plan:
@@ -340,6 +349,14 @@ class Promotions:
             promotion_store.update(tx, promotion)
             tx.changed(f"promotion {promotion.scope}/{promotion.name}", was, now)
         return promotion
+
+
+def _place(new: New) -> tuple[int, EntityId]:
+    """Return where a version comes among those that are inserted: behind those that its row leads to.
+
+    It is one order for all promotions, so that two with versions in common cannot wait for each other.
+    """
+    return (NewTask, NewWorkflow, NewLaunchPlan).index(type(new)), new.id
 
 
 def _passed(found: Iterable[Gate]) -> bool:
