@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 from engine_rows import branch, closure, literals, more_than, node, promise, task, workflow
+from flyteidl.core import literals_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -270,6 +271,59 @@ def test_a_node_whose_input_has_no_value_fails_with_the_reason():
     run.run("a")
     assert run.phase("b") is NodePhase.FAILED
     assert run.state.error.message == "node b (t): x is bound to output nothing of node a, which has no value"
+
+
+def large(size):
+    made = literals_pb2.LiteralMap()
+    made.literals["o"].scalar.primitive.string_value = "x" * size
+    return made
+
+
+def test_what_one_output_is_multiplied_to_by_many_nodes_is_bounded():
+    # Of what the nodes of one execution hold, the worker of everybody would otherwise run out of memory.
+    taking = [node(f"n{place}", task="t", inputs={"x": promise("first", "o")}) for place in range(20)]
+    run = begun(closure(workflow("w", node("first", task="t"), *taking)))
+    run.run("first", Succeeded(large(graph.MAX_VALUES // 10)))
+    states = run.state.nodes.values()
+    held = [values for state in states for values in (state.inputs, state.outputs) if values is not None]
+    assert sum(values.ByteSize() for values in held) <= graph.MAX_VALUES
+    refused = [state for state in states if state.phase is NodePhase.FAILED]
+    assert refused
+    assert {state.error.code for state in refused} == {"BINDING_UNRESOLVED"}
+    assert "bytes that are left" in refused[0].error.message
+
+
+def test_constants_count_among_what_is_held():
+    text = literals_pb2.BindingData()
+    text.scalar.primitive.string_value = "x" * (graph.MAX_VALUES // 8)
+    nodes = [node(f"n{place}", task="t", inputs={"x": text}) for place in range(8)]
+    run = begun(closure(workflow("w", *nodes, goes_on=True)))
+    assert [run.phase(f"n{place}") for place in range(8)] == [NodePhase.QUEUED] * 7 + [NodePhase.FAILED]
+
+
+def test_what_one_step_looks_through_for_parts_is_bounded():
+    # Nothing of anybody else moves meanwhile.
+    document = literals_pb2.LiteralMap()
+    document.literals["o"].scalar.binary.tag = "msgpack"
+    document.literals["o"].scalar.binary.value = b"\xc4\x01x" + b"\x01" * (graph.MAX_LOOKED // 8)
+    document.literals["s"].scalar.generic["k"] = "x" * (graph.MAX_LOOKED // 8)
+    for var in ("o", "s"):
+        key = 0 if var == "o" else "k"
+        taking = [node(f"n{place}", task="t", inputs={"x": promise("first", var, key)}) for place in range(12)]
+        run = begun(closure(workflow("w", node("first", task="t"), *taking)))
+        run.run("first", Succeeded(document))
+        said = [run.state.nodes[f"n{place}"].error for place in range(12)]
+        assert any(error and "looked through" in error.message for error in said)
+
+
+def test_what_many_tasks_return_is_bounded_whoever_counted_before():
+    # A worker that takes over has not counted; nothing is let in by that.
+    run = begun(closure(workflow("w", *[node(f"n{place}", task="t") for place in range(9)], goes_on=True)))
+    for place in range(9):
+        run.state = replace(run.state, size=None)
+        run.run(f"n{place}", Succeeded(large(graph.MAX_VALUES // 8)))
+    assert [run.phase(f"n{place}") for place in range(8)] == [NodePhase.SUCCEEDED] * 7 + [NodePhase.FAILED]
+    assert run.state.nodes["n7"].error.code == "OUTPUTS_TOO_LARGE"
 
 
 def test_an_output_without_a_value_fails_the_execution():

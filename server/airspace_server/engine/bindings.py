@@ -23,24 +23,39 @@ class UnresolvedError(Exception):
     """A binding has no value. The text is for the owner of the execution."""
 
 
-def resolve_all(bindings: Mapping[str, literals_pb2.BindingData], values: Values) -> literals_pb2.LiteralMap:
-    """Resolve every binding. Raises UnresolvedError naming the variable.
+Spend = Callable[[int], None]
+"""Is told of bytes before they are worked on. Raises UnresolvedError when they are too many."""
+
+
+def _freely(_: int) -> None:
+    return
+
+
+def resolve_all(
+    bindings: Mapping[str, literals_pb2.BindingData],
+    values: Values,
+    most: int = MAX_RESOLVED,
+    look: Spend = _freely,
+) -> literals_pb2.LiteralMap:
+    """Resolve every binding to at most `most` bytes together. Raises UnresolvedError naming the variable.
+
+    `look` is told the bytes of every value that has to be looked through for a part of it.
 
     A binding can take the same value many times, and nest what is nested already: what comes out is bounded, and is
     read back once, so that nothing is stored that cannot be read again.
     """
-    left = MAX_RESOLVED
+    left = most
 
     def spend(size: int) -> None:
         nonlocal left
         left -= size
         if left < 0:
-            raise UnresolvedError(f"and the values with it have more than {MAX_RESOLVED} bytes")
+            raise UnresolvedError(f"and the values with it have more than the {most} bytes that are left for them")
 
     resolved = {}
     for name, data in bindings.items():
         try:
-            resolved[name] = resolve(data, values, spend)
+            resolved[name] = resolve(data, values, spend, look)
             literals_pb2.Literal.FromString(resolved[name].SerializeToString())
         except UnresolvedError as error:
             raise UnresolvedError(f"{name} {error}") from None
@@ -55,11 +70,11 @@ def resolve_all(bindings: Mapping[str, literals_pb2.BindingData], values: Values
 
 
 def resolve(
-    data: literals_pb2.BindingData, values: Values, spend: Callable[[int], None] = lambda _: None
+    data: literals_pb2.BindingData, values: Values, spend: Spend = _freely, look: Spend = _freely
 ) -> literals_pb2.Literal:
-    """Return the value of one binding; `spend` is told the bytes of every value that goes into it.
+    """Return the value of one binding; `spend` is told the bytes of every value that goes into it, `look` as above.
 
-    Raises UnresolvedError, in words that fit behind the variable's name, and what `spend` raises.
+    Raises UnresolvedError, in words that fit behind the variable's name.
     """
     match data.WhichOneof("value"):
         case "scalar":
@@ -67,32 +82,34 @@ def resolve(
         case "offloaded_metadata":
             return literals_pb2.Literal(offloaded_metadata=data.offloaded_metadata)
         case "collection":
-            items = [resolve(one, values, spend) for one in data.collection.bindings]
+            items = [resolve(one, values, spend, look) for one in data.collection.bindings]
             return literals_pb2.Literal(collection=literals_pb2.LiteralCollection(literals=items))
         case "map":
-            entries = {key: resolve(one, values, spend) for key, one in data.map.bindings.items()}
+            entries = {key: resolve(one, values, spend, look) for key, one in data.map.bindings.items()}
             return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=entries))
         case "promise":
-            literal = _promised(data.promise, values)
+            literal = _promised(data.promise, values, look)
             spend(literal.ByteSize())
             return literal
         case _:
             raise UnresolvedError("is bound to nothing")
 
 
-def _promised(promise: types_pb2.OutputReference, values: Values) -> literals_pb2.Literal:
+def _promised(promise: types_pb2.OutputReference, values: Values, look: Spend) -> literals_pb2.Literal:
     source = f"output {promise.var} of node {promise.node_id}" if promise.node_id else f"input {promise.var}"
     known = values(promise.node_id)
     if known is None or promise.var not in known.literals:
         raise UnresolvedError(f"is bound to {source}, which has no value")
     literal = known.literals[promise.var]
     try:
-        return _attribute(literal, promise.attr_path)
+        return _attribute(literal, promise.attr_path, look)
     except UnresolvedError as error:
         raise UnresolvedError(f"is bound to a part of {source}, which {error}") from None
 
 
-def _attribute(literal: literals_pb2.Literal, path: Iterable[types_pb2.PromiseAttribute]) -> literals_pb2.Literal:
+def _attribute(
+    literal: literals_pb2.Literal, path: Iterable[types_pb2.PromiseAttribute], look: Spend
+) -> literals_pb2.Literal:
     keys: list[str | int] = [one.string_value if one.HasField("string_value") else one.int_value for one in path]
     for place, key in enumerate(keys):
         literal = _inside_union(literal)
@@ -101,8 +118,10 @@ def _attribute(literal: literals_pb2.Literal, path: Iterable[types_pb2.PromiseAt
         elif literal.HasField("collection") and isinstance(key, int) and 0 <= key < len(literal.collection.literals):
             literal = literal.collection.literals[key]
         elif literal.scalar.HasField("generic"):
+            look(literal.scalar.generic.ByteSize())
             return _of_struct(struct_pb2.Value(struct_value=literal.scalar.generic), keys[place:])
         elif literal.scalar.HasField("binary") and literal.scalar.binary.tag == _MSGPACK:
+            look(len(literal.scalar.binary.value))
             return _of_msgpack(literal.scalar.binary.value, keys[place:])
         else:
             raise UnresolvedError(f"has no {key!r}")

@@ -5,7 +5,7 @@ after a restart: `waiting` names the nodes that want an attempt started and `sur
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Never
 
 from flyteidl.core import literals_pb2
@@ -21,7 +21,7 @@ from airspace_server.core.execution import (
     NodeKind,
     NodePhase,
 )
-from airspace_server.engine.bindings import UnresolvedError, resolve_all
+from airspace_server.engine.bindings import MAX_RESOLVED, UnresolvedError, resolve_all
 from airspace_server.engine.conditions import UndecidedError, first
 from airspace_server.engine.outcome import Failed, Lost, Outcome, Preempted, Succeeded, TimedOut
 from airspace_server.engine.plan import ROOT, Bindings, Entity, Frame, Node, Plan, unique_id
@@ -32,8 +32,18 @@ SYSTEM_RETRIES: Final = 3
 LOST_RETRIES: Final = 10
 """How often a node is tried again after its worker was gone: one that takes its worker down must end."""
 
+MAX_VALUES: Final = 128 * 1024 * 1024
+"""Most bytes that the inputs and outputs of all nodes of an execution may have together: a worker holds them in memory,
+beside those of everybody else's executions, and a workflow can take one large value thousands of times."""
+MAX_LOOKED: Final = 64 * 1024 * 1024
+"""Most bytes that are looked through in one step for parts of values: some seconds, in which nobody else's execution
+moves, however many nodes take another part each."""
+
 _NO_TRY: Final = frozenset({AttemptPhase.LOST, AttemptPhase.PREEMPTED})
 """Ends of attempts that cost the task none of its retries."""
+_TOO_MUCH: Final = (
+    f"and the values of all other nodes have more than {MAX_VALUES} bytes together; large data is for files"
+)
 _BAD_NODE: Final = frozenset({NodePhase.FAILED, NodePhase.TIMED_OUT})
 
 
@@ -77,13 +87,17 @@ class NodeState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All there is to know of a run: what is in here is what is stored. Messages in it are never changed."""
+    """All there is to know of a run: what is in here is what is stored. Messages in it are never changed.
+
+    `size` is how many bytes the inputs and outputs of its nodes have; None where nobody has counted yet.
+    """
 
     phase: ExecutionPhase
     inputs: literals_pb2.LiteralMap
     nodes: Mapping[str, NodeState]
     outputs: literals_pb2.LiteralMap | None = None
     error: ExecutionError | None = None
+    size: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +243,16 @@ def _end_last(node: NodeState, phase: AttemptPhase, error: ExecutionError | None
     return replace(node, attempts=(*node.attempts[:-1], replace(node.running, phase=phase, error=error)))
 
 
+def _new_bytes(node: NodeState, before: NodeState | None = None) -> int:
+    """Count the bytes of the values that a node has and did not have before."""
+    known = (None, None) if before is None else (before.inputs, before.outputs)
+    return sum(
+        values.ByteSize()
+        for values, old in zip((node.inputs, node.outputs), known, strict=True)
+        if values is not None and values is not old
+    )
+
+
 class _Move:
     """One step in the making."""
 
@@ -236,6 +260,8 @@ class _Move:
         self._plan = plan
         self._state = state
         self._nodes = dict(state.nodes)
+        self._size = sum(map(_new_bytes, state.nodes.values())) if state.size is None else state.size
+        self._looked = 0
         self._transitions: list[Transition] = []
         self.phase = state.phase
         self._outputs: literals_pb2.LiteralMap | None = None
@@ -260,7 +286,11 @@ class _Move:
         node = replace(node, attempts=(*node.attempts[:-1], replace(node.running, deck=deck)))
         if isinstance(outcome, Succeeded):
             node = _end_last(node, AttemptPhase.SUCCEEDED, None)
-            self._put(replace(node, phase=NodePhase.SUCCEEDED, outputs=outcome.outputs))
+            if self._has_room(outcome.outputs):
+                self._put(replace(node, phase=NodePhase.SUCCEEDED, outputs=outcome.outputs))
+            else:
+                too_large = ExecutionError("OUTPUTS_TOO_LARGE", f"its outputs {_TOO_MUCH}", ErrorKind.USER)
+                self._put(replace(node, phase=NodePhase.FAILED, error=too_large))
         elif self._ending(self._plan.frames[node.frame]):
             self._put(replace(_end_last(node, AttemptPhase.ABORTED, None), phase=NodePhase.ABORTED))
         else:
@@ -282,7 +312,7 @@ class _Move:
         if self.phase is not ExecutionPhase.QUEUED:
             self._settle(root)
             self._move_execution(root)
-        state = State(self.phase, self._state.inputs, self._nodes, self._outputs, self._error)
+        state = State(self.phase, self._state.inputs, self._nodes, self._outputs, self._error, self._size)
         return Step(state, tuple(self._transitions))
 
     def _illegal(self, what: str) -> Never:
@@ -293,6 +323,7 @@ class _Move:
 
     def _put(self, node: NodeState, error: ExecutionError | None = None) -> None:
         """Store a node and record where it moved; `error` is that of an attempt, the node's own goes before it."""
+        self._size += _new_bytes(node, self._nodes.get(node.id))
         self._nodes[node.id] = node
         self._transitions.append(Transition(node.id, node.phase, len(node.attempts), node.error or error))
 
@@ -441,7 +472,10 @@ class _Move:
         if frame.branch is None:
             return self._resolve(frame, frame.outputs)
         chosen = self._chosen(frame, state.inputs)
-        return self._nodes[chosen].outputs if chosen else None
+        outputs = self._nodes[chosen].outputs if chosen else None
+        if outputs is not None and not self._has_room(outputs):
+            raise UnresolvedError(f"the outputs of {chosen} {_TOO_MUCH}")
+        return outputs
 
     def _resolve(self, frame: Frame, bindings: Bindings) -> literals_pb2.LiteralMap:
         def values(spec_id: str) -> literals_pb2.LiteralMap | None:
@@ -450,7 +484,19 @@ class _Move:
             node = self._nodes.get(unique_id(frame.scope, spec_id))
             return node.outputs if node else None
 
-        return resolve_all(bindings, values)
+        resolved = resolve_all(bindings, values, min(MAX_RESOLVED, MAX_VALUES - self._size), self._look)
+        if not self._has_room(resolved):  # constants count as well
+            raise UnresolvedError(f"what is bound here {_TOO_MUCH}")
+        return resolved
+
+    def _look(self, size: int) -> None:
+        self._looked += size
+        if self._looked > MAX_LOOKED:
+            raise UnresolvedError(f"cannot be had: more than {MAX_LOOKED} bytes are looked through for parts at once")
+
+    def _has_room(self, values: literals_pb2.LiteralMap) -> bool:
+        """Tell whether the values of one more node can be held, too."""
+        return self._size + values.ByteSize() <= MAX_VALUES
 
 
 def _named(bad: NodeState) -> ExecutionError:
