@@ -391,6 +391,26 @@ def test_a_full_disk_is_said_to_be_one(door, store, root, monkeypatch):
     assert files(root) == []
 
 
+def test_who_sends_many_uploads_and_ends_none_keeps_no_other_scope_from_uploading(door):
+    def begin(path: str) -> socket.socket:
+        url = httpx.URL(door.put_url(path))
+        sent = socket.create_connection(("127.0.0.1", door.port), timeout=20)
+        sent.sendall(f"PUT {url.raw_path.decode()} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx".encode())
+        return sent
+
+    slow = [begin(f"uploads/slow/{number}") for number in range(40)]
+    try:
+        assert door.client.put(door.put_url("uploads/x", scope=OTHER), content=b"rows").status_code == 200
+        slow[0].sendall(b"x" * 8)  # whose turn it is not yet waits for it and is not refused
+        assert slow[0].recv(12) == b"HTTP/1.1 200"
+        for each in slow[1:]:
+            each.sendall(b"x" * 8)
+        assert all(each.recv(12) == b"HTTP/1.1 200" for each in slow[1:])
+    finally:
+        for each in slow:
+            each.close()
+
+
 def test_content_that_stops_coming_is_given_up(door, store, root, monkeypatch):
     monkeypatch.setattr("airspace_server.artifacts.http._IDLE_SECONDS", 0.05)
     with talk(door, door.put_url("x"), b"Content-Length: 1000", b"abc") as connection:

@@ -16,7 +16,7 @@ from wing_doors import DEADLINE, DEV, Doors, call, integers
 from airspace.execution.v1 import execution_service_pb2 as pb
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.execution import ENDED_EXECUTION, ExecutionPhase, NodePhase
-from airspace_server.core.scope import EntityId, ExecutionId
+from airspace_server.core.scope import EntityId, ExecutionId, Scope
 from airspace_server.storage.database import Database
 
 ONE = Struct()
@@ -25,8 +25,8 @@ ONE.update({"x": 1})
 
 @pytest.fixture
 def doors(database: Database, tmp_path: Path) -> Doors:
-    """Two streams at once are enough to meet the bound."""
-    opened = Doors(database, tmp_path, streams=2)
+    """Two streams at once are a scope's share of four."""
+    opened = Doors(database, tmp_path, streams=4)
     opened.project("vision")
     return opened
 
@@ -131,6 +131,17 @@ def test_streams_are_bounded_and_a_stream_that_ended_makes_room(doors: Doors, id
     assert [each.sequence for each in second] == [each.sequence for each in third] == [2]
     for _ in range(5):  # none of them kept its place
         assert [each.sequence for each in watch(doors, id_)] == [1, 2]
+
+
+def test_who_watches_as_much_as_he_may_keeps_no_other_scope_from_watching(doors: Doors, id_: ExecutionId):
+    held = [watch(doors, id_) for _ in range(2)]
+    assert [next(stream).sequence for stream in held] == [1, 1]
+    with pytest.raises(ApiError) as caught:
+        next(watch(doors, id_))
+    assert caught.value.reason is Reason.TOO_MANY_STREAMS
+    doors.project("other")
+    other = launch(doors, doors.plan(doors.register(chain, Scope("other", DEV.domain))), inputs=ONE)
+    assert next(watch(doors, other)).sequence == 1
 
 
 def test_a_stream_that_is_refused_takes_no_place(doors: Doors, id_: ExecutionId):

@@ -80,7 +80,7 @@ def test_streams_are_bounded_and_calls_still_answered(populated: Airspace):
     request = request_for(WATCH, OURS, populated)
     with populated.served() as caller:
         admin = caller("admin")
-        streams = [admin.stream(WATCH, request) for _ in range(24)]
+        streams = [admin.stream(WATCH, request) for _ in range(12)]
         for stream in streams:
             assert next(stream)
         assert admin(WATCH, request).reason == "TOO_MANY_STREAMS"

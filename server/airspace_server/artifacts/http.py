@@ -4,6 +4,7 @@ A request is looked at no further than its signature until that is good. Files a
 """
 
 import base64
+import contextlib
 import functools
 import logging
 import os
@@ -24,6 +25,7 @@ from starlette.types import Scope as AsgiScope
 from airspace_server.artifacts.signing import Method, UrlGrant, UrlSigner
 from airspace_server.artifacts.store import MD5_BYTES, ArtifactStore, too_large
 from airspace_server.core.errors import ApiError, Reason, invalid_field
+from airspace_server.core.places import Places
 from airspace_server.core.scope import Scope
 
 _PATH: Final = "/artifacts/{project}/{domain}/{path:path}"
@@ -60,7 +62,9 @@ _PAGE_HEADERS: Final = {
 _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 _READ_BYTES: Final = 1 << 18
-_UPLOADS: Final = 32  # an upload holds its thread to the end, so uploads have threads of their own
+_UPLOADS: Final = (
+    32  # an upload holds its thread to the end, so uploads have threads of their own, and scopes share them
+)
 _IDLE_SECONDS: Final = 60
 
 _log: Final = logging.getLogger(__name__)
@@ -78,7 +82,21 @@ def routes(
     Errors are JSON, {"reason", "message"}: 403 for a URL that is not valid, 404, 409 for other content under a name
     that is taken, 413 for too much of it, 400 for content that is not what its MD5 says, 503 to try again.
     """
-    threads = anyio.CapacityLimiter(_UPLOADS)
+    threads, places, changed = anyio.CapacityLimiter(_UPLOADS), Places(_UPLOADS), anyio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def place(scope: Scope) -> AsyncIterator[None]:
+        """Wait until a scope may upload one more: somebody who sends slowly keeps none but his own waiting."""
+        async with changed:
+            while not places.take(scope):
+                await changed.wait()
+        try:
+            yield
+        finally:
+            places.give_back(scope)
+            with anyio.CancelScope(shield=True):
+                async with changed:
+                    changed.notify_all()
 
     async def upload(request: Request) -> Response:
         grant = _verified(signer, "PUT", request)
@@ -97,7 +115,8 @@ def routes(
 
         chunks = iter(functools.partial(anyio.from_thread.run, receive), b"")
         write = functools.partial(store.write, grant.scope, grant.path, chunks, limit, md5)
-        await anyio.to_thread.run_sync(write, limiter=threads)
+        async with place(grant.scope):
+            await anyio.to_thread.run_sync(write, limiter=threads)
         return Response()
 
     async def download(request: Request) -> Response:

@@ -1,7 +1,8 @@
 """Watching: the transitions of an execution as they are committed, from the first one on.
 
 A stream holds a thread of its listener while it lives, so their number is bounded and the next one is refused instead
-of starving calls. Each asks the database ten times a second, and every second whether it would still be allowed.
+of starving calls; and no scope has so many of them that others could not watch. Each asks the database ten times a
+second, and every second whether it would still be allowed.
 """
 
 import threading
@@ -14,6 +15,7 @@ from sqlalchemy import Row
 from airspace_server.access.call import Call
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.execution import ENDED_EXECUTION
+from airspace_server.core.places import Places
 from airspace_server.core.scope import ExecutionId
 from airspace_server.execution.store import Executions
 
@@ -28,7 +30,7 @@ class Watcher:
 
     def __init__(self, executions: Executions, streams: int = MAX_STREAMS) -> None:
         self._executions = executions
-        self._free = threading.BoundedSemaphore(streams)
+        self._places = Places(streams)
         self._closed = threading.Event()
 
     def close(self) -> None:
@@ -41,12 +43,12 @@ class Watcher:
         Raises NOT_FOUND, TOO_MANY_STREAMS, what the call would be refused with by now, and UNAVAILABLE on closing.
         """
         self._executions.get(execution)
-        if not self._free.acquire(blocking=False):
+        if not self._places.take(execution.scope):
             raise ApiError(Reason.TOO_MANY_STREAMS, "too many watchers; try again later, or ask for the execution")
         try:
             yield from self._follow(execution, after, call)
         finally:
-            self._free.release()
+            self._places.give_back(execution.scope)
 
     def _follow(self, execution: ExecutionId, after: int, call: Call) -> Iterator[Row[Any]]:
         checked = time.monotonic()
