@@ -4,7 +4,7 @@ import flyte_samples as samples
 import pytest
 from flyte_samples import SCOPE, compiled, id_of, library, named, serialize, workflow_spec
 from flyteidl.admin import launch_plan_pb2, schedule_pb2, task_pb2
-from flyteidl.core import identifier_pb2, literals_pb2, tasks_pb2, types_pb2
+from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2, tasks_pb2, types_pb2
 from flytekit.models.core.compiler import CompiledWorkflowClosure
 from flytekit.models.core.identifier import Identifier
 from flytekit.models.launch_plan import LaunchPlanSpec
@@ -12,6 +12,8 @@ from flytekit.remote.entities import FlyteLaunchPlan, FlyteWorkflow
 
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
+from airspace_server.flyte import types
+from airspace_server.flyte.bindings import BindingCheck, Library
 from airspace_server.flyte.compiler import compile_launch_plan, compile_task, compile_workflow, references
 from airspace_server.flyte.digest import digest
 from airspace_server.flyte.identifiers import identifier
@@ -620,3 +622,26 @@ def test_a_schedule_must_know_every_input():
     ]:
         error = refused(lambda spec=spec: compile_plan(spec, interface), Reason.SCHEDULE_INVALID)
         assert error.metadata["input"] == name
+
+
+def test_an_interface_with_a_type_of_too_many_variants_is_refused():
+    spec = workflow_spec(samples.chain)
+    many = types_pb2.LiteralType(union_type={"variants": [types_pb2.LiteralType(simple=types_pb2.INTEGER)] * 65})
+    spec.template.interface.inputs.variables["x"].type.CopyFrom(many)
+    error = refused(lambda: compile_workflow(id_of(samples.chain), spec, *library(samples.chain)), Reason.INVALID_FIELD)
+    assert error.field == "spec.template.interface.inputs[x].type"
+
+
+def test_types_are_compared_once_however_often_an_output_is_taken(monkeypatch):
+    compared = []
+    castable = types.castable
+    monkeypatch.setattr(types, "castable", lambda one, other: compared.append(one) or castable(one, other))
+    kind = types_pb2.LiteralType(simple=types_pb2.INTEGER)
+    check = BindingCheck("w", Library({}, {}, {}), {"x": kind})
+    taken = literals_pb2.BindingData(promise=types_pb2.OutputReference(var="x"))
+    lists = literals_pb2.BindingData(collection={"bindings": [taken] * 100})
+    many = literals_pb2.BindingData(collection={"bindings": [lists] * 10})
+    wanted = types_pb2.LiteralType(collection_type={"collection_type": kind})
+    interface = interface_pb2.TypedInterface(outputs={"variables": {"o": {"type": wanted}}})
+    check.check_outputs(interface, [literals_pb2.Binding(var="o", binding=many)])
+    assert len(compared) == 1

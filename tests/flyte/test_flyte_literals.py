@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airspace_server.core.errors import ApiError, Reason
+from airspace_server.flyte import types
 from airspace_server.flyte.literals import castable, expected_inputs, merge_inputs, mismatch, to_json, to_literals
 
 SIMPLE = {name: types_pb2.LiteralType(simple=value) for name, value in types_pb2.SimpleType.items()}
@@ -278,6 +279,23 @@ def test_what_flytekit_writes_is_of_the_type_that_flytekit_declares(value, kind)
 
 
 # What fits
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (list_of(union(*[INTEGER] * 65)), "has more than 64 variants in its unions"),
+        (union(*[map_of(union(*[INTEGER] * 15))] * 5), "has more than 64 variants in its unions"),
+        (table(a=union(*[INTEGER] * 40), b=union(*[INTEGER] * 40)), "has more than 64 variants in its unions"),
+        (types_pb2.LiteralType(enum_type={"values": map(str, range(1025))}), "has more than 1024 values in its enums"),
+        (list_of(UNSET), "is not a type that this server knows"),
+        (list_of(union(*[INTEGER] * 64)), None),
+        (types_pb2.LiteralType(enum_type={"values": map(str, range(1024))}), None),
+    ],
+)
+def test_a_type_that_values_would_be_held_against_for_hours_is_refused(kind, said):
+    # 24 KB of a union and a list took 13 seconds of a listener's thread, and ten times that a hundred times as long.
+    assert types.problem(kind) == said
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class SignalsFlyte:
         """Ask, or return what was asked before."""
         execution = self._id(request.id.execution_id, "id.execution_id")
         require("id.signal_id", names.signal(request.id.signal_id))
-        require("type", None if types.known(request.type) else "must be a type that this server knows, in full")
+        require("type", types.problem(request.type))
         return _message(execution, self._signals.ask(execution, request.id.signal_id, request.type))
 
     def ListSignals(self, request: signal_pb2.SignalListRequest, _call: Call) -> signal_pb2.SignalList:

@@ -111,6 +111,9 @@ class BindingCheck:
     library: Library
     inputs: Types
     _outputs: dict[str, Types] = field(default_factory=dict)
+    _compared: dict[tuple[int, int], tuple[types_pb2.LiteralType, types_pb2.LiteralType, bool]] = field(
+        default_factory=dict
+    )
 
     def check(self, node: workflow_pb2.Node) -> None:
         """Check a node of the workflow's top level and remember its outputs.
@@ -169,7 +172,7 @@ class BindingCheck:
         match data.WhichOneof("value"), wanted.WhichOneof("type"):
             case "promise", _:
                 given = self._promised(data.promise, site)
-                if given is None or types.castable(given, wanted):
+                if given is None or self._castable(given, wanted):
                     return None
                 return f"must be {types.name(wanted)}, and {_text(data.promise)} is {types.name(given)}"
             case "scalar", _:
@@ -188,6 +191,13 @@ class BindingCheck:
                 return "has no value"
             case _:
                 return f"must be {types.name(wanted)}"
+
+    def _castable(self, given: types_pb2.LiteralType, wanted: types_pb2.LiteralType) -> bool:
+        """Compare two types, once: a list can name one output a million times. Kept, types keep their ids."""
+        key = (id(given), id(wanted))
+        if key not in self._compared:
+            self._compared[key] = (given, wanted, types.castable(given, wanted))
+        return self._compared[key][2]
 
     def _first_problem(
         self, items: Iterable[literals_pb2.BindingData], wanted: types_pb2.LiteralType, site: Site
@@ -228,12 +238,10 @@ class BindingCheck:
             raise site.error(f"its signal's id {problem}")
         match gate.WhichOneof("condition"):
             case "signal":
-                if (
-                    not gate.signal.signal_id
-                    or not gate.signal.output_variable_name
-                    or not types.known(gate.signal.type)
-                ):
-                    raise site.error("a signal needs an id, a type and the name of its output")
+                if not gate.signal.signal_id or not gate.signal.output_variable_name:
+                    raise site.error("a signal needs an id and the name of its output")
+                if (bad := types.problem(gate.signal.type)) is not None:
+                    raise site.error(f"its signal's type {bad}")
                 self._check_bindings(node.inputs, {}, frozenset(), site)
                 return {gate.signal.output_variable_name: gate.signal.type}
             case "approve":

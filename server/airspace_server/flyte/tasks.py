@@ -54,7 +54,7 @@ def compile_task(task: EntityId, spec: task_pb2.TaskSpec) -> task_pb2.TaskClosur
 
 
 def check_interface(interface: interface_pb2.TypedInterface, path: str) -> None:
-    """Check that every variable of an interface has a name and a type.
+    """Check that every variable of an interface has a name and a type that can be taken.
 
     Raises:
         ApiError: INVALID_FIELD naming the variable below `path`.
@@ -62,7 +62,8 @@ def check_interface(interface: interface_pb2.TypedInterface, path: str) -> None:
     for side, variables in (("inputs", interface.inputs.variables), ("outputs", interface.outputs.variables)):
         for name, variable in variables.items():
             _require(bool(name), f"{path}.{side}", "has a variable without a name")
-            _require(types.known(variable.type), f"{path}.{side}[{name}].type", "is not a type that this server knows")
+            problem = types.problem(variable.type)
+            _require(problem is None, f"{path}.{side}[{name}].type", str(problem))
 
 
 def _require(good: bool, path: str, problem: str) -> None:

@@ -34,6 +34,10 @@ _PRIMITIVE: Final = {
     "datetime": types_pb2.DATETIME,
     "duration": types_pb2.DURATION,
 }
+MAX_VARIANTS: Final = 64
+"""Most variants that the unions of a type may have together."""
+MAX_ENUM: Final = 1024
+"""Most values that the enums of a type may have together."""
 _SHOWN: Final = 8
 _LONGEST: Final = 200
 
@@ -61,6 +65,41 @@ def _name(literal_type: types_pb2.LiteralType) -> str:
             return "structured dataset"
         case _:
             return "a type that this server does not know"
+
+
+def problem(literal_type: types_pb2.LiteralType) -> str | None:
+    """Say why a type cannot be taken, in words that fit behind its name; None when it can.
+
+    Each part of a value is held against each variant: a type of many, for a value of many parts, would keep this server
+    from everything else for hours.
+    """
+    if not known(literal_type):
+        return "is not a type that this server knows"
+    variants, values = _alternatives(literal_type)
+    if variants > MAX_VARIANTS:
+        return f"has more than {MAX_VARIANTS} variants in its unions"
+    if values > MAX_ENUM:
+        return f"has more than {MAX_ENUM} values in its enums"
+    return None
+
+
+def _alternatives(literal_type: types_pb2.LiteralType) -> tuple[int, int]:
+    """Count the variants of all unions of a type, and the values of all its enums; those of columns too."""
+    own, inside = 0, list[types_pb2.LiteralType]()
+    match literal_type.WhichOneof("type"):
+        case "collection_type":
+            inside = [literal_type.collection_type]
+        case "map_value_type":
+            inside = [literal_type.map_value_type]
+        case "union_type":
+            inside = list(literal_type.union_type.variants)
+            own = len(inside)
+        case "structured_dataset_type":
+            inside = [column.literal_type for column in literal_type.structured_dataset_type.columns]
+        case "enum_type":
+            return 0, len(literal_type.enum_type.values)
+    counted = [_alternatives(each) for each in inside]
+    return own + sum(variants for variants, _ in counted), sum(values for _, values in counted)
 
 
 def known(literal_type: types_pb2.LiteralType) -> bool:
