@@ -506,6 +506,30 @@ def test_constructs_that_cannot_be_run_are_refused_by_name():
     assert "failure node" in refusal(closure(failing))
 
 
+def test_nodes_stand_behind_what_they_wait_for_in_whatever_order_they_are_written():
+    # Else each step would look at all of them once for each of them, and of ten thousand for minutes, in the one thread
+    # that moves everybody's executions.
+    written = [node("c", task="t", after=["b"]), node("b", task="t", after=["a"]), node("a", task="t")]
+    taking = node("d", task="t", inputs={"x": promise("e", "o")})
+    nodes = parse(closure(workflow("w", *written, taking, node("e", task="t")))).frames[""].nodes
+    assert [each.id for each in nodes] == ["a", "b", "c", "e", "d"]
+    kept = parse(closure(workflow("w", node("z", task="t"), node("y", task="t"), node("x", task="t", after=["z"]))))
+    assert [each.id for each in kept.frames[""].nodes] == ["z", "y", "x"]
+
+
+def test_a_failure_is_passed_on_in_one_look_at_each_node(monkeypatch):
+    looks = []
+    visit = graph._Move._visit
+    monkeypatch.setattr(graph._Move, "_visit", lambda move, node, ending: looks.append(1) or visit(move, node, ending))
+    after = [node(f"n{place}", task="t", after=[f"n{place - 1}"]) for place in range(50, 0, -1)]
+    run = begun(closure(workflow("w", *after, node("n0", task="t"), goes_on=True)))
+    run.start("n0")
+    looks.clear()
+    run.end("n0", FAILS)
+    assert run.phase("n50") is NodePhase.SKIPPED
+    assert len(looks) <= 2 * 51
+
+
 def test_graphs_that_would_never_end_or_never_begin_are_refused():
     circle = workflow("wf", node("a", task="t", after=["b"]), node("b", task="t", inputs={"x": promise("a", "o")}))
     assert "in a circle" in refusal(closure(circle))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from typing import Final
 
 from flyteidl.core import compiler_pb2, condition_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
@@ -87,7 +88,10 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A workflow where it is used: its nodes in the order of the workflow, and what its outputs are bound to.
+    """A workflow where it is used: its nodes, and what its outputs are bound to.
+
+    The nodes are in the order of the workflow, but that each stands behind all that it waits for: so one look at each
+    moves all that can move. Whoever wrote them in another order would have them looked at once for each node.
 
     `scope` is the frame whose nodes and inputs its bindings name: itself, but for the cases of a branch, which name
     those around the branch. Its outputs are those of the node that is run.
@@ -151,11 +155,10 @@ class _Layout:
             raise NotRunnableError(f"sub-workflows stand more than {MAX_DEPTH} deep in one another")
         specs = [spec for spec in workflow.nodes if spec.id not in _BOUNDARY]
         nodes = tuple(self._node(frame, spec, self._upstream(frame, spec)) for spec in specs)
-        _check_order(frame, nodes)
         self.frames[frame] = Frame(
             frame,
             frame,
-            nodes,
+            _ordered(frame, nodes),
             {binding.var: binding.binding for binding in workflow.outputs},
             workflow.metadata.on_failure == workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY,
         )
@@ -264,14 +267,28 @@ def _promised(bindings: Sequence[literals_pb2.Binding]) -> Iterator[str]:
         left.extend(data.map.bindings.values())
 
 
-def _check_order(frame: str, nodes: Sequence[Node]) -> None:
-    """Refuse a frame whose nodes wait for one another in a circle, or for a node that is not there."""
-    ids = {node.id for node in nodes}
+def _ordered(frame: str, nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Sort a frame's nodes; of those that wait for nothing any more the first in the workflow is next.
+
+    Refuses nodes that wait for one another in a circle, or for a node that is not there.
+    """
+    places = {node.id: place for place, node in enumerate(nodes)}
     for node in nodes:
-        for missing in set(node.upstream) - ids:
-            raise NotRunnableError(f"node {node.id} waits for {missing}, which its workflow does not have")
+        for missing in node.upstream:
+            if missing not in places:
+                raise NotRunnableError(f"node {node.id} waits for {missing}, which its workflow does not have")
+    sorter = TopologicalSorter({node.id: node.upstream for node in nodes})
     try:
-        TopologicalSorter({node.id: node.upstream for node in nodes}).prepare()
+        sorter.prepare()
     except CycleError:
         where = f"sub-workflow node {frame}" if frame else "the workflow"
         raise NotRunnableError(f"the nodes of {where} wait for one another in a circle") from None
+    ready: list[int] = []
+    found = []
+    while sorter.is_active():
+        for each in sorter.get_ready():
+            heappush(ready, places[each])
+        node = nodes[heappop(ready)]
+        found.append(node)
+        sorter.done(node.id)
+    return tuple(found)
