@@ -405,6 +405,17 @@ def test_of_a_branch_the_first_case_that_holds_is_run_and_no_other(value, chosen
     assert (run.state.phase, run.state.outputs) == (ExecutionPhase.SUCCEEDED, literals(o=71))
 
 
+def test_a_branch_is_decided_once_however_many_cases_it_has(monkeypatch):
+    decided = []
+    first = graph.first
+    monkeypatch.setattr(graph, "first", lambda *asked: decided.append(1) or first(*asked))
+    cases = [(more_than("x", 10 + place), node(f"c{place}", task="t")) for place in range(20)]
+    made = branch("b", *cases, inputs={"x": promise("", "x")}, otherwise=node("last", task="t"))
+    run = begun(closure(workflow("w", made)), x=1)
+    assert run.waiting() == ["b-0-last"]
+    assert len(decided) == 1
+
+
 @pytest.mark.parametrize(("error", "said"), [("too little", "too little"), ("", "none of its conditions holds")])
 def test_a_branch_without_a_case_that_holds_fails_as_its_author_says(error, said):
     run = begun(choosing(otherwise=False, error=error), x=9)

@@ -262,6 +262,7 @@ class _Move:
         self._nodes = dict(state.nodes)
         self._size = sum(map(_new_bytes, state.nodes.values())) if state.size is None else state.size
         self._looked = 0
+        self._choices: dict[str, str | None] = {}
         self._transitions: list[Transition] = []
         self.phase = state.phase
         self._outputs: literals_pb2.LiteralMap | None = None
@@ -380,11 +381,16 @@ class _Move:
         return False
 
     def _chosen(self, frame: Frame, inputs: literals_pb2.LiteralMap | None) -> str | None:
-        """Name the node of a branch that is run, None if it is none. Raises UndecidedError."""
+        """Name the node of a branch that is run, None if it is none. Raises UndecidedError.
+
+        It is decided once in a step: each of the branch's nodes asks, and a branch can have thousands.
+        """
         if frame.branch is None or inputs is None:
             raise RuntimeError(f"{frame.id} is no branch that has come up")
-        place = first(frame.branch.conditions, inputs)
-        return (frame.branch.otherwise or None) if place is None else frame.branch.nodes[place]
+        if frame.id not in self._choices:
+            place = first(frame.branch.conditions, inputs)
+            self._choices[frame.id] = (frame.branch.otherwise or None) if place is None else frame.branch.nodes[place]
+        return self._choices[frame.id]
 
     def _come_up(self, node: Node, ending: bool) -> bool:
         before = [state.phase if (state := self._nodes.get(one)) else None for one in node.upstream]
