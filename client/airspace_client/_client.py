@@ -8,6 +8,7 @@ from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
 from airspace.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
 from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
+from airspace.notification.v1 import notification_service_pb2, notification_service_pb2_grpc
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
 from airspace.promotion.v1 import promotion_service_pb2, promotion_service_pb2_grpc
 from airspace.reference.v1 import reference_service_pb2, reference_service_pb2_grpc
@@ -19,6 +20,7 @@ from airspace_client._auth import StaticToken, TokenSource
 from airspace_client._channel import open_channel
 from airspace_client._config import find_config, read_config
 from airspace_client._executions import Executions
+from airspace_client._notifications import Notifications
 from airspace_client._projects import Projects
 from airspace_client._promotions import Promotions
 from airspace_client._references import References
@@ -38,8 +40,8 @@ class AirspaceClient:
     Every method raises an AirspaceError; reads, and mutations that are safe to repeat, were repeated before that.
 
     The raw stubs are there too, as `project_service`, `registry_service`, `launch_plan_service`, `reference_service`,
-    `execution_service`, `promotion_service`, `access_service`, `audit_service` and `settings_service`; give their calls
-    `metadata=client.metadata()`.
+    `execution_service`, `promotion_service`, `notification_service`, `access_service`, `audit_service` and
+    `settings_service`; give their calls `metadata=client.metadata()`.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -76,6 +78,11 @@ class AirspaceClient:
             promotion_service_pb2.DESCRIPTOR.services_by_name["PromotionService"],
             promotion_service_pb2_grpc.PromotionServiceStub,
         )
+        notification = Service(
+            transport,
+            notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"],
+            notification_service_pb2_grpc.NotificationServiceStub,
+        )
         access = Service(
             transport,
             access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
@@ -98,6 +105,7 @@ class AirspaceClient:
         self.references = References(reference)
         self.executions = Executions(execution)
         self.promotions = Promotions(promotion)
+        self.notifications = Notifications(notification)
         self.access = Access(access)
         self.audit = Audit(audit)
         self.settings = Settings(settings)
@@ -107,6 +115,7 @@ class AirspaceClient:
         self.reference_service = reference.stub
         self.execution_service = execution.stub
         self.promotion_service = promotion.stub
+        self.notification_service = notification.stub
         self.access_service = access.stub
         self.audit_service = audit.stub
         self.settings_service = settings.stub

@@ -411,6 +411,121 @@ class Settings:
     gates: "Gates"
     gates_origin: tuple[str, str] | None
     own_gates: "Gates | None"
+    notifications: "Notifications"
+    notifications_origin: tuple[str, str] | None
+    own_notifications: "Notifications | None"
+
+
+class NotificationEvent(StrEnum):
+    """What can be told."""
+
+    EXECUTION_SUCCEEDED = "EXECUTION_SUCCEEDED"
+    EXECUTION_FAILED = "EXECUTION_FAILED"
+    EXECUTION_TIMED_OUT = "EXECUTION_TIMED_OUT"
+    EXECUTION_ABORTED = "EXECUTION_ABORTED"
+    PROMOTION_PROMOTED = "PROMOTION_PROMOTED"
+    PROMOTION_REJECTED = "PROMOTION_REJECTED"
+    TICK_FAILED = "TICK_FAILED"
+    TICK_SUPPRESSED = "TICK_SUPPRESSED"
+    LAUNCH_REFUSED = "LAUNCH_REFUSED"
+    UNKNOWN = "UNKNOWN"
+    """An event that is newer than this client."""
+
+
+class NotificationChannel(StrEnum):
+    """How something is told."""
+
+    EMAIL = "EMAIL"
+    SLACK = "SLACK"
+    WEBHOOK = "WEBHOOK"
+    UNKNOWN = "UNKNOWN"
+    """A channel that is newer than this client."""
+
+
+class DeliveryState(StrEnum):
+    """What became of a message."""
+
+    WAITING = "WAITING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+    GIVEN_UP = "GIVEN_UP"
+    UNKNOWN = "UNKNOWN"
+    """A state that is newer than this client."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmailTarget:
+    """An e-mail for each of these addresses."""
+
+    recipients: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say who."""
+        return f"email {', '.join(self.recipients)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SlackTarget:
+    """A message to the webhook of Slack whose URL the operator's secret of this name holds."""
+
+    secret: str
+
+    def __str__(self) -> str:
+        """Say where."""
+        return f"slack {self.secret}"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTarget:
+    """A CloudEvent to a URL, signed with the operator's secret of this name."""
+
+    url: str
+    secret: str
+
+    def __str__(self) -> str:
+        """Say where."""
+        return f"webhook {self.url} ({self.secret})"
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRule:
+    """Who is told of which events; None is a kind of target that is newer than this client."""
+
+    events: tuple[NotificationEvent, ...]
+    target: EmailTarget | SlackTarget | WebhookTarget | None
+
+    def __str__(self) -> str:
+        """Say who is told of what."""
+        return f"{self.target}: {', '.join(self.events)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notifications:
+    """Who is told what happens; no rule tells nobody."""
+
+    rules: tuple[NotificationRule, ...] = ()
+
+    def __str__(self) -> str:
+        """Say all of it."""
+        return "; ".join(map(str, self.rules)) or "nobody is told"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message to one target, and what became of it. `next_time` is set while it waits."""
+
+    id: str
+    event: NotificationEvent
+    subject: str
+    title: str
+    channel: NotificationChannel
+    target: str
+    state: DeliveryState
+    attempts: int
+    reason: str
+    create_time: datetime
+    update_time: datetime
+    next_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 from airspace.settings.v1 import settings_service_pb2 as pb
 from airspace.type.v1.identifiers_pb2 import ScopePattern
-from airspace_client import _wire
-from airspace_client._model import Gates, Quotas, RunAs
+from airspace_client import _wire_settings as _wire
+from airspace_client._model import Gates, Notifications, Quotas, RunAs
 from airspace_client._model import Settings as Values
 from airspace_client._service import Service
 
@@ -35,6 +35,17 @@ class Settings:
         request = pb.UpdateGatesRequest(pattern=ScopePattern(project=project, domain=domain), gates=message)
         response: pb.UpdateGatesResponse = self._service.call("UpdateGates", request)
         return _wire.gates(response.gates) if response.HasField("gates") else None
+
+    def set_notifications(
+        self, notifications: Notifications | None, *, project: str, domain: str
+    ) -> Notifications | None:
+        """Set who is told what happens there, or with None take away what is set, so that what is above holds."""
+        message = None if notifications is None else _wire.notifications_message(notifications)
+        request = pb.UpdateNotificationsRequest(
+            pattern=ScopePattern(project=project, domain=domain), notifications=message
+        )
+        response: pb.UpdateNotificationsResponse = self._service.call("UpdateNotifications", request)
+        return _wire.notifications(response.notifications) if response.HasField("notifications") else None
 
     def set_quotas(self, quotas: Quotas, *, project: str, domain: str) -> Quotas:
         """Set how much each project may run in each domain there; what is None is inherited from now on."""

@@ -19,7 +19,6 @@ from airspace.options.v1 import options_pb2
 from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace.reference.v1 import reference_service_pb2 as reference_pb
 from airspace.registry.v1 import registry_service_pb2 as registry_pb
-from airspace.settings.v1 import settings_service_pb2 as settings_pb
 from airspace.type.v1.identifiers_pb2 import Scope, ScopePattern
 from airspace_client._errors import InvalidArgument
 from airspace_client._model import (
@@ -39,8 +38,6 @@ from airspace_client._model import (
     ExecutionPhase,
     Export,
     FlippedCalls,
-    Freeze,
-    Gates,
     Identity,
     LaunchPlan,
     LaunchPlanState,
@@ -48,15 +45,11 @@ from airspace_client._model import (
     NodePhase,
     Project,
     ProjectState,
-    Quota,
-    Quotas,
     QuotaUsage,
     RecordKind,
     Role,
-    RunAs,
     ServiceAccount,
     ServiceAccountSecret,
-    Settings,
     Task,
     Tick,
     TickOutcome,
@@ -507,81 +500,16 @@ def verdict(message: audit_pb.VerifyChainsResponse) -> Verdict:
     return Verdict(head.chain, head.sequence, head.hash, message.problem, message.problem_sequence)
 
 
-def run_as(message: settings_pb.RunAs) -> RunAs:
-    """Convert as whom tasks may run."""
-    return RunAs(
-        tuple(message.service_accounts),
-        tuple(message.iam_roles),
-        message.default_service_account,
-        message.default_iam_role,
-    )
-
-
-def run_as_message(value: RunAs) -> settings_pb.RunAs:
-    """Return the contract's form of as whom tasks may run."""
-    return settings_pb.RunAs(
-        service_accounts=value.service_accounts,
-        iam_roles=value.iam_roles,
-        default_service_account=value.default_service_account,
-        default_iam_role=value.default_iam_role,
-    )
-
-
-def settings(message: settings_pb.GetSettingsResponse) -> Settings:
-    """Convert the settings of a pattern."""
-    return Settings(
-        run_as=run_as(message.run_as) if message.HasField("run_as") else None,
-        run_as_origin=_origin(message.run_as_origin) if message.HasField("run_as_origin") else None,
-        own_run_as=run_as(message.own_run_as) if message.HasField("own_run_as") else None,
-        quotas=tuple(
-            Quota(field.name, held.limit, _origin(held.origin) if held.HasField("origin") else None)
-            for field, held in message.quotas.ListFields()
-        ),
-        own_quotas=quotas(message.own_quotas),
-        gates=gates(message.gates),
-        gates_origin=_origin(message.gates_origin) if message.HasField("gates_origin") else None,
-        own_gates=gates(message.own_gates) if message.HasField("own_gates") else None,
-    )
-
-
-def gates(message: settings_pb.Gates) -> Gates:
-    """Convert what is asked of promotions."""
-    return Gates(
-        successes=message.successes,
-        within_hours=message.within_hours,
-        soak_hours=message.soak_hours,
-        approvals=message.approvals,
-        closed=message.closed,
-        freezes=tuple(Freeze(moment(each.start), moment(each.end), each.reason) for each in message.freezes),
-    )
-
-
-def gates_message(value: Gates) -> settings_pb.Gates:
-    """Write what is asked of promotions."""
-    return settings_pb.Gates(
-        successes=value.successes,
-        within_hours=value.within_hours,
-        soak_hours=value.soak_hours,
-        approvals=value.approvals,
-        closed=value.closed,
-        freezes=[settings_pb.Freeze(start=each.start, end=each.end, reason=each.reason) for each in value.freezes],
-    )
-
-
-def quotas(message: settings_pb.Quotas) -> Quotas:
-    """Convert what is set of the quotas."""
-    return Quotas(**{field.name: limit for field, limit in message.ListFields()})
-
-
 def quota_usage(message: execution_pb.GetQuotaUsageResponse) -> tuple[QuotaUsage, ...]:
     """Convert how much of the quotas is used."""
     return tuple(
-        QuotaUsage(field.name, each.limit, each.used, _origin(each.origin) if each.HasField("origin") else None)
+        QuotaUsage(field.name, each.limit, each.used, origin(each.origin) if each.HasField("origin") else None)
         for field, each in message.ListFields()
     )
 
 
-def _origin(pattern: ScopePattern) -> tuple[str, str]:
+def origin(pattern: ScopePattern) -> tuple[str, str]:
+    """Convert the pattern that a setting is made for."""
     return pattern.project, pattern.domain
 
 

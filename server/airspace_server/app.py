@@ -17,6 +17,7 @@ from airspace.access.v1 import access_service_pb2
 from airspace.audit.v1 import audit_service_pb2
 from airspace.execution.v1 import execution_service_pb2
 from airspace.launchplan.v1 import launch_plan_service_pb2
+from airspace.notification.v1 import notification_service_pb2
 from airspace.project.v1 import project_service_pb2
 from airspace.promotion.v1 import promotion_service_pb2
 from airspace.reference.v1 import reference_service_pb2
@@ -60,17 +61,25 @@ from airspace_server.audit.service import AuditService
 from airspace_server.certificates import Identity, Watched
 from airspace_server.core import clock
 from airspace_server.core.errors import token_missing
+from airspace_server.core.notifications import Channel
 from airspace_server.core.periodic import Periodic
 from airspace_server.execution.catalog import Catalog
+from airspace_server.execution.channels import CloudEvents, Secrets, Slack
 from airspace_server.execution.decks import Decks
 from airspace_server.execution.flyte import ExecutionFlyte, scope_of_flyte_url
 from airspace_server.execution.flyte_signals import SignalsFlyte
 from airspace_server.execution.launch import Launcher
+from airspace_server.execution.mail import Mail, MailServer
+from airspace_server.execution.notices import REFUSALS_SECONDS, Refusals
+from airspace_server.execution.notification_service import NotificationService
 from airspace_server.execution.scheduler import LOOK_SECONDS, PERMISSION, Scheduler
+from airspace_server.execution.sender import LOOK_SECONDS as LOOK_FOR_MESSAGES_SECONDS
+from airspace_server.execution.sender import Sender
 from airspace_server.execution.service import ExecutionService
 from airspace_server.execution.signals import Signals
 from airspace_server.execution.store import Executions
 from airspace_server.execution.watch import Watcher
+from airspace_server.execution.webhooks import Webhooks
 from airspace_server.flyte.errors import translate
 from airspace_server.rpc.interceptors import Guards, Method
 from airspace_server.rpc.server import Service, Tls, bind
@@ -94,6 +103,7 @@ _NATIVE: Final = (
     settings_service_pb2,
     promotion_service_pb2,
     execution_service_pb2,
+    notification_service_pb2,
 )
 _FLYTE: Final = (admin_pb2, dataproxy_pb2, signal_pb2, auth_pb2, identity_pb2)
 NATIVE_SERVICES: Final = tuple(service for module in _NATIVE for service in module.DESCRIPTOR.services_by_name.values())
@@ -128,9 +138,13 @@ class Parts:
         if self.oidc is not None:
             trusted.append(self.oidc)
         self.executions = Executions(self.database, clock.now)
-        self.launcher = Launcher(self.database, Catalog(), clock.now)
+        refusals = Refusals(self.database, clock.now)
+        self.telling = Periodic("refused launches", REFUSALS_SECONDS, refusals.tell)
+        self.launcher = Launcher(self.database, Catalog(), clock.now, refusals)
         scheduler = Scheduler(self.database, self.launcher, self.policy, clock.now, _scheduled_for)
         self.scheduling = Periodic("scheduler", LOOK_SECONDS, scheduler.fire)
+        self.sender = self._sender()
+        self.notifying = Periodic("notifications", LOOK_FOR_MESSAGES_SECONDS, self.sender.send)
         self.watcher = Watcher(self.executions)
         self.authenticator = Authenticator(
             trusted,
@@ -164,9 +178,10 @@ class Parts:
             ReferenceService(References(database, clock.now), self.policy, self.pager),
             AccessService(database, self.policy, self.usage, self.pager, clock.now),
             AuditService(database, self.audit_key, self.pager),
-            SettingsService(database),
+            SettingsService(database, settings.reachable),
             PromotionService(Promotions(database, self.artifacts, clock.now, settings.domains, MAX_UPLOAD), self.pager),
             ExecutionService(database, self.launcher, executions, self.watcher, self.pager, clock.now),
+            NotificationService(database, self.pager),
         )
         flyte_doors = (
             AdminFlyte(database, registry, launch_plans, self.pager, clock.now, settings.domains),
@@ -224,6 +239,16 @@ class Parts:
         self.policy.stop()
         self.database.close()
 
+    def _sender(self) -> Sender:
+        settings = self.settings
+        webhooks, secrets = Webhooks(settings.reachable), Secrets(settings.data / "keys" / "notifications")
+        channels = {
+            Channel.EMAIL: Mail(_mail_server(settings)).send,
+            Channel.SLACK: Slack(webhooks, secrets).send,
+            Channel.WEBHOOK: CloudEvents(webhooks, secrets, self.url).send,
+        }
+        return Sender(self.database, channels, clock.now)
+
     def _admit_upload(self, upload: UrlGrant) -> None:
         with self.database.write(upload.scope) as tx:
             require_active(tx, upload.scope.project)
@@ -256,9 +281,12 @@ def _scheduled_for(member: str) -> AbstractContextManager[None]:
     return acting(lambda: Actor(member, "scheduler", PERMISSION.value))
 
 
+_EXECUTION_DOORS: Final = (ExecutionService, NotificationService, ExecutionFlyte, SignalsFlyte)
+
+
 def executes(method: Method) -> bool:
     """Tell whether a method belongs to the execution server."""
-    return isinstance(getattr(method.handler, "__self__", None), ExecutionService | ExecutionFlyte | SignalsFlyte)
+    return isinstance(getattr(method.handler, "__self__", None), _EXECUTION_DOORS)
 
 
 async def _healthy(_request: Request) -> PlainTextResponse:
@@ -272,6 +300,19 @@ def _oidc(settings: Settings) -> OidcIssuer:
         )
     except ValueError as error:
         raise SettingsError(str(error)) from None
+
+
+def _mail_server(settings: Settings) -> MailServer | None:
+    if not settings.smtp_host:
+        return None
+    return MailServer(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.smtp_security,
+        settings.smtp_sender,
+        settings.smtp_username,
+        settings.smtp_password_file,
+    )
 
 
 def _identity(settings: Settings) -> Watched[Identity] | None:

@@ -63,7 +63,7 @@ def serve(settings: Settings) -> None:
         admin = admins[0]
         _seed(parts, settings.address(admin.port))
         found = settings.model_copy(update={"grpc_port": admin.port, "http_port": _port(http_socket)})
-        with _worker_child(found, stop), _serving(parts, [*admins, execution], http_socket), _scheduling(parts):
+        with _worker_child(found, stop), _serving(parts, [*admins, execution], http_socket), _by_itself(parts):
             _ready(settings, admins, _port(http_socket))
             stop.wait()
 
@@ -93,7 +93,7 @@ def serve_execution(settings: Settings) -> None:
         methods = [method for method in parts.methods() if executes(method)]
         address = settings.address(settings.execution_port)
         listener = Listener(address, handlers(methods, parts.guards), tls=parts.mutual_tls)
-        with _serving(parts, [listener], None), _scheduling(parts):
+        with _serving(parts, [listener], None), _by_itself(parts):
             _say(f"airspace execution ready grpc={settings.address(listener.port)} data={settings.data}")
             stop.wait()
 
@@ -252,13 +252,16 @@ def _serving(
 
 
 @contextlib.contextmanager
-def _scheduling(parts: Parts) -> Iterator[None]:
-    """Fire schedules until the block is left."""
-    parts.scheduling.start()
+def _by_itself(parts: Parts) -> Iterator[None]:
+    """Fire schedules and send notifications until the block is left."""
+    for work in (parts.scheduling, parts.telling, parts.notifying):
+        work.start()
     try:
         yield
     finally:
-        parts.scheduling.stop()
+        for work in (parts.scheduling, parts.telling, parts.notifying):
+            work.stop()
+        parts.sender.close()
 
 
 class _Http:

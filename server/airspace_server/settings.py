@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from airspace_server.core import names
 from airspace_server.core.loopback import is_loopback
+from airspace_server.core.notifications import Reachable, email_problem
 
 
 class SettingsError(ValueError):
@@ -101,6 +102,20 @@ class Settings(BaseSettings):
     """Weights by which domains share a worker's slots: DOMAIN=N, separated by commas; empty gives the last one half."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Task attempts that one worker runs at once."""
+    smtp_host: str = ""
+    """The mail server that notifications are handed to; empty sends no e-mail."""
+    smtp_port: int = Field(587, ge=1, le=65535)
+    """Its port."""
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection to it is encrypted; none is for a mail server on this machine."""
+    smtp_sender: str = ""
+    """The address that notifications come from."""
+    smtp_username: str = ""
+    """As whom this server logs in there; empty does not log in."""
+    smtp_password_file: Path | None = None
+    """The file that holds the password, for its owner alone."""
+    webhook_networks: str = ""
+    """Networks inside, with commas, that webhooks may lead to, over http too; all else must be public, and https."""
     sandbox: bool | None = None
     """Whether tasks are shut in; must be said in production, and otherwise is so where the machine can."""
 
@@ -113,6 +128,13 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(each)
             except ValueError:
                 raise ValueError(f"must be addresses or networks, separated by commas, and not {each}") from None
+        return ",".join(named)
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _reachable(cls, networks: str) -> str:
+        named = [part.strip() for part in networks.split(",") if part.strip()]
+        Reachable(named)
         return ",".join(named)
 
     @field_validator("database_url")
@@ -195,6 +217,12 @@ class Settings(BaseSettings):
             raise SettingsError("audience must not be empty")
         if self.tls_client_accounts and not self.issues_tokens:
             raise SettingsError("tls_client_accounts names service accounts, which need built_in_issuer=true")
+        if self.smtp_host and (problem := email_problem(self.smtp_sender)):
+            raise SettingsError(f"smtp_host needs smtp_sender, which {problem}")
+        if self.smtp_host and self.smtp_security == "none" and not is_loopback(self.smtp_host):
+            raise SettingsError(f"e-mail goes to {self.smtp_host} encrypted: smtp_security must be starttls or tls")
+        if bool(self.smtp_username) != (self.smtp_password_file is not None):
+            raise SettingsError("smtp_username and smtp_password_file go together")
         if self.shares and set(self.shares) != set(self.domains):
             raise SettingsError(f"shares must name every domain and no other: {', '.join(self.domains)}")
         if self.mode == "development":
@@ -277,6 +305,11 @@ class Settings(BaseSettings):
     def grpc_endpoint(self) -> str:
         """Where clients find the admin listener: its port, on the host that clients are told for the HTTP port."""
         return _address(urlsplit(self.url(self.http_port)).hostname or self.host, self.grpc_port)
+
+    @property
+    def reachable(self) -> Reachable:
+        """Where webhooks may go."""
+        return Reachable(self.webhook_networks.split(",") if self.webhook_networks else ())
 
     def environment(self) -> dict[str, str]:
         """Return the variables from which another process, in whatever folder, reads the same settings."""

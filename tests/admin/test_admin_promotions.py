@@ -69,6 +69,7 @@ from airspace_server.admin.settings_service import SettingsService
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.gates import Facts, Freeze, Gates, check
+from airspace_server.core.notifications import Reachable
 from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import EntityId, Scope
 from airspace_server.storage.database import Transaction, scoped
@@ -121,7 +122,7 @@ class Promoter:
         self.store = LocalArtifactStore(folder)
         cases = Promotions(doors.database, self.store, doors.clock, DOMAINS, MOST)
         self.service = PromotionService(cases, Pager(b"k" * 32))
-        self.settings = SettingsService(doors.database)
+        self.settings = SettingsService(doors.database, Reachable())
 
     def preview(self, plan: EntityId, target: Scope = STAGING, kind: str = "LAUNCH_PLAN") -> Any:
         return self.service.PreviewPromotion(pb.PreviewPromotionRequest(**_of(plan, target, kind)), call())

@@ -44,6 +44,7 @@ from airspace_server.execution.decks import Decks
 from airspace_server.execution.flyte import ExecutionFlyte
 from airspace_server.execution.flyte_signals import SignalsFlyte
 from airspace_server.execution.launch import Launcher
+from airspace_server.execution.notices import Refusals
 from airspace_server.execution.service import ExecutionService
 from airspace_server.execution.signals import Signals
 from airspace_server.execution.store import Executions
@@ -101,7 +102,8 @@ class Doors:
         lists = VersionLists(database, pager)
         self.store = Executions(database, self.clock)
         self.watcher = Watcher(self.store, streams)
-        launcher = Launcher(database, Catalog(), self.clock)
+        self.refusals = Refusals(database, self.clock)
+        launcher = Launcher(database, Catalog(), self.clock, self.refusals)
         self.signer = UrlSigner(b"k" * 32, self.clock)
         self.artifacts = LocalArtifactStore(artifacts)
         decks = Decks(self.store, self.artifacts, self.signer, "http://127.0.0.1:1", self.clock)

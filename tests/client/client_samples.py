@@ -9,6 +9,7 @@ from airspace.access.v1 import access_service_pb2 as access_pb
 from airspace.audit.v1 import audit_service_pb2 as audit_pb
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace.launchplan.v1 import launch_plan_service_pb2 as launch_plan_pb
+from airspace.notification.v1 import notification_service_pb2 as notification_pb
 from airspace.options.v1 import options_pb2
 from airspace.project.v1 import project_service_pb2 as project_pb
 from airspace.promotion.v1 import promotion_service_pb2 as promotion_pb
@@ -25,10 +26,13 @@ from airspace_client import (
     Binding,
     Change,
     Data,
+    Delivery,
+    DeliveryState,
     Dependent,
     Difference,
     DifferenceKind,
     Domain,
+    EmailTarget,
     EntityKind,
     EntryState,
     ErrorKind,
@@ -45,6 +49,10 @@ from airspace_client import (
     LaunchPlanState,
     NodeExecution,
     NodePhase,
+    NotificationChannel,
+    NotificationEvent,
+    NotificationRule,
+    Notifications,
     Project,
     ProjectState,
     Promotion,
@@ -61,11 +69,13 @@ from airspace_client import (
     ServiceAccount,
     ServiceAccountSecret,
     Settings,
+    SlackTarget,
     Task,
     Tick,
     TickOutcome,
     Waiting,
     WaitReason,
+    WebhookTarget,
     Workflow,
 )
 
@@ -115,6 +125,30 @@ GATES_PB = settings_pb.Gates(
     successes=3, within_hours=24, soak_hours=1, approvals=2, closed=True,
     freezes=[settings_pb.Freeze(start=NOON, end=NOON, reason="fair")],
 )  # fmt: skip
+NOTIFICATIONS_PB = settings_pb.Notifications(
+    rules=[
+        settings_pb.NotificationRule(
+            events=[notification_pb.EVENT_EXECUTION_FAILED, notification_pb.EVENT_LAUNCH_REFUSED],
+            email=settings_pb.EmailTarget(recipients=["ops@example.com"]),
+        ),
+        settings_pb.NotificationRule(
+            events=[notification_pb.EVENT_TICK_FAILED], slack=settings_pb.SlackTarget(secret="team")
+        ),
+        settings_pb.NotificationRule(
+            events=[notification_pb.EVENT_PROMOTION_PROMOTED],
+            webhook=settings_pb.WebhookTarget(url="https://example.com/", secret="key"),
+        ),
+    ]
+)
+NOTIFICATIONS = Notifications(
+    (
+        NotificationRule(
+            (NotificationEvent.EXECUTION_FAILED, NotificationEvent.LAUNCH_REFUSED), EmailTarget(("ops@example.com",))
+        ),
+        NotificationRule((NotificationEvent.TICK_FAILED,), SlackTarget("team")),
+        NotificationRule((NotificationEvent.PROMOTION_PROMOTED,), WebhookTarget("https://example.com/", "key")),
+    )
+)
 GATES = Gates(3, 24, 1, 2, True, (Freeze(NOON, NOON, "fair"),))
 PROMOTED = {
     "source": SCOPE, "target": Scope(project=P, domain="production"),
@@ -512,10 +546,12 @@ CASES = {
             quotas=EFFECTIVE_PB,
             gates=GATES_PB,
             gates_origin=PATTERN,
+            notifications=NOTIFICATIONS_PB,
+            notifications_origin=PATTERN,
         ),
         lambda c: c.settings.get(project=P, domain="*"),
         settings_pb.GetSettingsRequest(pattern=PATTERN),
-        Settings(RUN_AS, (P, "*"), None, EFFECTIVE, QUOTAS, GATES, (P, "*"), None),
+        Settings(RUN_AS, (P, "*"), None, EFFECTIVE, QUOTAS, GATES, (P, "*"), None, NOTIFICATIONS, (P, "*"), None),
     ),
     "UpdateRunAs": (
         settings_pb.UpdateRunAsResponse(run_as=RUN_AS_PB),
@@ -537,6 +573,52 @@ CASES = {
         lambda c: c.settings.set_gates(GATES, project=P, domain="*"),
         settings_pb.UpdateGatesRequest(pattern=PATTERN, gates=GATES_PB),
         GATES,
+    ),
+    "UpdateNotifications": (
+        settings_pb.UpdateNotificationsResponse(notifications=NOTIFICATIONS_PB),
+        lambda c: c.settings.set_notifications(NOTIFICATIONS, project=P, domain="*"),
+        settings_pb.UpdateNotificationsRequest(pattern=PATTERN, notifications=NOTIFICATIONS_PB),
+        NOTIFICATIONS,
+    ),
+    "ListDeliveries": (
+        notification_pb.ListDeliveriesResponse(
+            deliveries=[
+                notification_pb.Delivery(
+                    id="m1",
+                    event=notification_pb.EVENT_EXECUTION_FAILED,
+                    subject="executions/run-1",
+                    title="run-1 has failed",
+                    channel=notification_pb.CHANNEL_WEBHOOK,
+                    target="https://example.com/",
+                    state=notification_pb.DELIVERY_STATE_WAITING,
+                    attempts=2,
+                    reason="it answered 503",
+                    create_time=NOON,
+                    update_time=NOON,
+                    next_time=NOON,
+                )
+            ]
+        ),
+        lambda c: list(c.notifications.list(P, D, states=[DeliveryState.WAITING])),
+        notification_pb.ListDeliveriesRequest(
+            scope=SCOPE, states=[notification_pb.DELIVERY_STATE_WAITING], page_size=200
+        ),
+        [
+            Delivery(
+                "m1",
+                NotificationEvent.EXECUTION_FAILED,
+                "executions/run-1",
+                "run-1 has failed",
+                NotificationChannel.WEBHOOK,
+                "https://example.com/",
+                DeliveryState.WAITING,
+                2,
+                "it answered 503",
+                NOON,
+                NOON,
+                NOON,
+            )
+        ],
     ),
     "PreviewPromotion": (
         promotion_pb.PreviewPromotionResponse(

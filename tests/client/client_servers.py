@@ -21,6 +21,7 @@ from airspace.access.v1 import access_service_pb2, access_service_pb2_grpc
 from airspace.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
 from airspace.execution.v1 import execution_service_pb2, execution_service_pb2_grpc
 from airspace.launchplan.v1 import launch_plan_service_pb2, launch_plan_service_pb2_grpc
+from airspace.notification.v1 import notification_service_pb2, notification_service_pb2_grpc
 from airspace.project.v1 import project_service_pb2, project_service_pb2_grpc
 from airspace.promotion.v1 import promotion_service_pb2, promotion_service_pb2_grpc
 from airspace.reference.v1 import reference_service_pb2, reference_service_pb2_grpc
@@ -33,6 +34,7 @@ SERVICES = [
     (launch_plan_service_pb2.DESCRIPTOR.services_by_name["LaunchPlanService"], launch_plan_service_pb2_grpc),
     (project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"], project_service_pb2_grpc),
     (audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"], audit_service_pb2_grpc),
+    (notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"], notification_service_pb2_grpc),
     (promotion_service_pb2.DESCRIPTOR.services_by_name["PromotionService"], promotion_service_pb2_grpc),
     (reference_service_pb2.DESCRIPTOR.services_by_name["ReferenceService"], reference_service_pb2_grpc),
     (settings_service_pb2.DESCRIPTOR.services_by_name["SettingsService"], settings_service_pb2_grpc),

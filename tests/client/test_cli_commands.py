@@ -108,6 +108,7 @@ COMMANDS = {
     "TerminateExecution": ["executions", "terminate", *IN, "run-1", "--cause", "enough"],
     "ListNodeExecutions": ["executions", "nodes", *IN, "run-1"],
     "GetQuotaUsage": ["quota", "show", *IN],
+    "ListDeliveries": ["notifications", "list", *IN, "--state", "WAITING"],
     "PreviewPromotion": [
         "promotions", "preview", *IN, "launch-plan", "w.nightly", "--version", "v1", "--to", "production"
     ],
@@ -525,6 +526,25 @@ def test_setting_a_quota_keeps_the_others_and_says_where_each_comes_from(run: Ru
     assert "executions_queued=1000 (built in)" in result.stdout
     run("settings", "quotas", "-p", P, "-d", "*", status=2)
     run("settings", "quotas", "-p", P, "-d", "*", "--inherit", "--executions-running", "1", status=2)
+
+
+def test_notifications_are_set_whole_and_shown(run: Run, server: ScriptedServer) -> None:
+    shown = CASES["GetSettings"][0]
+    server.script("UpdateNotifications", *[settings_pb.UpdateNotificationsResponse()] * 3)
+    server.script("GetSettings", shown, shown, shown)
+    where = ["settings", "notifications", "-p", "*", "-d", "production"]
+    mail = ["--email", "execution-failed,LAUNCH_REFUSED", "ops@example.com"]
+    webhook = ["--webhook", "promotion-promoted", "https://example.com/", "key"]
+    result = run(*where, *mail, "--slack", "tick-failed", "team", *webhook)
+    assert "email ops@example.com: EXECUTION_FAILED, LAUNCH_REFUSED" in result.stdout
+    (sent,) = server.called("UpdateNotifications")
+    assert sent.request.notifications == CASES["UpdateNotifications"][0].notifications
+    run(*where, "--email", "all", "ops@example.com")
+    assert len(server.called("UpdateNotifications")[1].request.notifications.rules[0].events) == 9
+    run(*where, "--inherit")
+    assert not server.called("UpdateNotifications")[2].request.HasField("notifications")
+    run(*where, "--email", "execution-queued", "ops@example.com", status=2)
+    run(*where, "--inherit", "--email", "all", "ops@example.com", status=2)
 
 
 def test_gates_are_set_whole_and_shown(run: Run, server: ScriptedServer) -> None:

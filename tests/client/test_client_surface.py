@@ -19,7 +19,8 @@ def test_the_public_names_are_these() -> None:
         "Task", "Token", "TokenSource", "Transition", "Unauthenticated", "Unavailable", "Unimplemented", "Verdict",
         "WaitReason", "Waiting", "Approval", "Difference", "DifferenceKind", "EntryState", "Freeze", "Gate", "Gates",
         "Tick", "TickOutcome", "Promotion", "PromotionEntry", "PromotionPreview", "PromotionState",
-        "Workflow",
+        "Delivery", "DeliveryState", "EmailTarget", "NotificationChannel", "NotificationEvent", "NotificationRule",
+        "Notifications", "SlackTarget", "WebhookTarget", "Workflow",
     }  # fmt: skip
     assert all(getattr(airspace_client, name) for name in airspace_client.__all__)
     assert not hasattr(airspace_client, "Airspace")
@@ -33,7 +34,7 @@ def test_the_public_methods_are_these() -> None:
     with airspace_client.AirspaceClient.connect("127.0.0.1:1") as client:
         assert public(client) == {
             "projects", "tasks", "workflows", "launch_plans", "references", "executions", "access", "audit",
-            "settings", "settings_service", "promotions", "promotion_service",
+            "settings", "settings_service", "promotions", "promotion_service", "notifications", "notification_service",
             "project_service", "registry_service", "launch_plan_service", "reference_service",
             "execution_service", "access_service", "audit_service",
             "connect", "from_config", "close", "metadata", "target", "credentials",
@@ -50,7 +51,8 @@ def test_the_public_methods_are_these() -> None:
             "project", "domain", "name", "launched",
             "get", "watch", "wait", "terminate", "data", "inputs", "outputs", "nodes", "node_data",
         }  # fmt: skip
-        assert public(client.settings) == {"get", "set_gates", "set_quotas", "set_run_as"}
+        assert public(client.settings) == {"get", "set_gates", "set_notifications", "set_quotas", "set_run_as"}
+        assert public(client.notifications) == {"list"}
         assert public(client.promotions) == {"preview", "request", "get", "list", "approve", "reject", "override"}
         assert public(client.audit) == {"list", "export", "verify"}
         assert public(client.access) == {

@@ -125,7 +125,7 @@ class Scheduled:
         self.clock.frozen = NOON
 
     def another(self) -> Scheduler:
-        launcher = Launcher(self.doors.database, Catalog(), self.clock)
+        launcher = Launcher(self.doors.database, Catalog(), self.clock, self.doors.refusals)
         return Scheduler(self.doors.database, launcher, self.policy, self.clock, lambda _: nullcontext())
 
     def plan(
@@ -415,7 +415,7 @@ def test_whenever_a_scheduler_ends_the_tick_is_fired_once(scheduled: Scheduled, 
 def test_a_policy_that_cannot_be_read_fires_nothing_and_loses_nothing(scheduled: Scheduled):
     scheduled.activate(scheduled.plan())
     empty = PolicyStore(scheduled.doors.database)
-    launcher = Launcher(scheduled.doors.database, Catalog(), scheduled.clock)
+    launcher = Launcher(scheduled.doors.database, Catalog(), scheduled.clock, scheduled.doors.refusals)
     blind = Scheduler(scheduled.doors.database, launcher, empty, scheduled.clock, lambda _: nullcontext())
     with pytest.raises(ApiError) as refused:
         scheduled.fire(NOON + 10 * MINUTE, blind)

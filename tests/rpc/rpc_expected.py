@@ -6,7 +6,7 @@ difference to this table.
 
 from airspace_server.core.permissions import BUILT_IN_ROLES, Permission
 
-PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT, SETTINGS, PROMOTIONS = (
+PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT, SETTINGS, PROMOTIONS, NOTIFICATIONS = (
     "/airspace.project.v1.ProjectService",
     "/airspace.registry.v1.RegistryService",
     "/airspace.launchplan.v1.LaunchPlanService",
@@ -16,6 +16,7 @@ PROJECT, REGISTRY, PLANS, REFERENCES, ACCESS, EXECUTIONS, AUDIT, SETTINGS, PROMO
     "/airspace.audit.v1.AuditService",
     "/airspace.settings.v1.SettingsService",
     "/airspace.promotion.v1.PromotionService",
+    "/airspace.notification.v1.NotificationService",
 )
 ADMIN, DATA, SIGNALS, AUTH, IDENTITY = (
     f"/flyteidl.service.{name}Service" for name in ("Admin", "DataProxy", "Signal", "AuthMetadata", "Identity")
@@ -47,6 +48,9 @@ execution.terminate   the scope      {EXECUTIONS} TerminateExecution
 execution.view        the scope      {EXECUTIONS} GetExecution ListExecutions WatchExecution GetExecutionData
 execution.view        the scope      {EXECUTIONS} ListNodeExecutions GetNodeExecutionData GetQuotaUsage
 settings.view         the scope      {SETTINGS} GetSettings
+settings.update       the scope      {SETTINGS} UpdateNotifications
+settings.view         the scope      {NOTIFICATIONS} ListDeliveries
+execution.view        the scope      {NOTIFICATIONS} ListDeliveries
 settings.update       everywhere     {SETTINGS} UpdateRunAs UpdateQuotas UpdateGates
 registry.view         the scope      {PROMOTIONS} PreviewPromotion RequestPromotion GetPromotion ListPromotions
 promotion.promote     the scope      {PROMOTIONS} RequestPromotion ApprovePromotion RejectPromotion

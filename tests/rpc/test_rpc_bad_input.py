@@ -20,7 +20,9 @@ from rpc_servers import FLYTE, METHODS, NATIVE, OURS, Airspace, Answer, Caller
 
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
 from airspace_server.core.errors import CODES, Reason
+from airspace_server.core.notifications import Channel, Event, Notice, Target
 from airspace_server.core.scope import Scope
+from airspace_server.storage.notifications import notify
 from airspace_server.storage.tables import PromotionRow, TickRow, table
 
 FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE}
@@ -142,7 +144,10 @@ def test_bytes_that_are_no_message_are_refused(path: str, populated: Airspace, a
 
 UNSCOPED = {f"{PROJECT}/CreateProject", f"{ADMIN}/RegisterProject"} | {
     *(f"{ACCESS}/{name}" for name in ("CreateBinding", "DeleteBinding")),
-    *(f"{SETTINGS}/{name}" for name in ("GetSettings", "UpdateRunAs", "UpdateQuotas", "UpdateGates")),
+    *(
+        f"{SETTINGS}/{name}"
+        for name in ("GetSettings", "UpdateRunAs", "UpdateQuotas", "UpdateGates", "UpdateNotifications")
+    ),
     f"{EXECUTIONS}/GetQuotaUsage",
 }
 """What is about a project that need not exist."""
@@ -201,6 +206,7 @@ def tokens(populated: Airspace, admin: Caller) -> dict[str, str]:
         admin(create, request_for(create, Scope(name, "development"), populated))
     for due_at in (1, 2):
         ticked(populated, due_at)
+        told(populated)
     for name in ("first", "second"):
         populated.account(name, ("viewer", "*/*"))
         for path in (f"{REGISTRY}/RegisterTask", f"{REGISTRY}/RegisterWorkflow", f"{PLANS}/RegisterLaunchPlan"):
@@ -242,6 +248,13 @@ def ticked(populated: Airspace, due_at: int) -> None:
     row = {"name": THING, "version": VERSION, "outcome": "FIRED", "reason": "", "execution": "x", "at": 1}
     with populated.parts.database.write(OURS) as tx:
         tx.insert(table(TickRow), {**row, "due_at": due_at, "last_due_at": due_at})
+
+
+def told(populated: Airspace) -> None:
+    """Keep a message about the scope."""
+    with populated.parts.database.write(OURS) as tx:
+        target = Target(Channel.EMAIL, "ops@example.com")
+        notify(tx, Notice(Event.EXECUTION_FAILED, "executions/x", "x has failed", {}, 1), [target])
 
 
 def response_of(method: MethodDescriptor, answer: Answer) -> Any:

@@ -5,7 +5,18 @@ from datetime import UTC, datetime
 
 import click
 
-from airspace_client import Freeze, Gates, Quotas, RunAs
+from airspace_client import (
+    EmailTarget,
+    Freeze,
+    Gates,
+    NotificationEvent,
+    NotificationRule,
+    Notifications,
+    Quotas,
+    RunAs,
+    SlackTarget,
+    WebhookTarget,
+)
 from airspace_client.cli.session import Group, Session, pass_session, scoped
 
 
@@ -90,6 +101,66 @@ def set_gates(
         raise click.UsageError("--inherit takes away what is set; it goes with no other option")
     with session.connect() as client:
         client.settings.set_gates(None if inherit else asked, project=project, domain=domain)
+        session.show(client.settings.get(project=project, domain=domain))
+
+
+_KNOWN = [event for event in NotificationEvent if event is not NotificationEvent.UNKNOWN]
+
+
+class _Events(click.ParamType[tuple[NotificationEvent, ...]]):
+    """Names of events with commas, or "all"."""
+
+    name = "events"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[NotificationEvent, ...]:
+        """Return the events; say which there are where one is none."""
+        if str(value) == "all":
+            return tuple(_KNOWN)
+        try:
+            events = tuple(NotificationEvent(name.strip().upper().replace("-", "_")) for name in str(value).split(","))
+        except ValueError:
+            events = (NotificationEvent.UNKNOWN,)
+        if NotificationEvent.UNKNOWN in events:
+            self.fail(f"{value} must be all, or of {', '.join(_KNOWN)}, with commas", param, ctx)
+        return events
+
+
+_EVENTS = _Events()
+_Rules = tuple[tuple[tuple[NotificationEvent, ...], str], ...]
+
+
+@settings.command("notifications")
+@scoped
+@click.option("--email", "emails", multiple=True, nargs=2, type=(_EVENTS, str), metavar="EVENTS ADDRESS")
+@click.option("--slack", "slacks", multiple=True, nargs=2, type=(_EVENTS, str), metavar="EVENTS SECRET")
+@click.option("--webhook", "webhooks", multiple=True, nargs=3, type=(_EVENTS, str, str), metavar="EVENTS URL SECRET")
+@click.option("--inherit", is_flag=True, help="Take away what is set there, so that what is above holds.")
+@pass_session
+def set_notifications(
+    session: Session,
+    project: str,
+    domain: str,
+    emails: _Rules,
+    slacks: _Rules,
+    webhooks: tuple[tuple[tuple[NotificationEvent, ...], str, str], ...],
+    inherit: bool,
+) -> None:
+    """Set all who are told what happens there; without any, nobody is.
+
+    EVENTS are names such as execution-failed,launch-refused or all; a SECRET is the name of a file of the operator.
+    Each option may be repeated.
+    """
+    rules = (
+        *(NotificationRule(events, EmailTarget((address,))) for events, address in emails),
+        *(NotificationRule(events, SlackTarget(secret)) for events, secret in slacks),
+        *(NotificationRule(events, WebhookTarget(url, secret)) for events, url, secret in webhooks),
+    )
+    if inherit and rules:
+        raise click.UsageError("--inherit takes away what is set; it goes with no other option")
+    with session.connect() as client:
+        client.settings.set_notifications(None if inherit else Notifications(rules), project=project, domain=domain)
         session.show(client.settings.get(project=project, domain=domain))
 
 

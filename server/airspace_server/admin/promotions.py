@@ -33,8 +33,10 @@ from airspace_server.artifacts.store import ArtifactStore
 from airspace_server.core.clock import Clock
 from airspace_server.core.errors import ApiError, Reason, invalid_field, not_found
 from airspace_server.core.gates import Facts, Gate, check
+from airspace_server.core.notifications import Event, Notice
 from airspace_server.core.scope import EntityId, EntityKind, Reference, Scope
 from airspace_server.storage.database import Database, Transaction, scoped
+from airspace_server.storage.notifications import notify
 from airspace_server.storage.projects import require_active
 from airspace_server.storage.references import may_refer, require_exported
 from airspace_server.storage.tables import ExecutionRow, table
@@ -340,7 +342,9 @@ class Promotions:
         comment: str,
     ) -> Promotion:
         decided = replace(promotion, state=state, decider=by.member, decision_comment=comment, decided_at=self._clock())
-        return self._keep(tx, before, decided)
+        kept = self._keep(tx, before, decided)
+        notify(tx, _decided(decided, self._clock()))
+        return kept
 
     def _keep(self, tx: Transaction, before: Promotion | None, promotion: Promotion) -> Promotion:
         """Write down what a promotion is now, unless nothing that counts has changed."""
@@ -357,6 +361,29 @@ def _place(new: New) -> tuple[int, EntityId]:
     It is one order for all promotions, so that two with versions in common cannot wait for each other.
     """
     return (NewTask, NewWorkflow, NewLaunchPlan).index(type(new)), new.id
+
+
+_DECIDED: Final = {
+    State.PROMOTED: (Event.PROMOTION_PROMOTED, "promoted"),
+    State.REJECTED: (Event.PROMOTION_REJECTED, "rejected"),
+}
+
+
+def _decided(promotion: Promotion, now: int) -> Notice:
+    event, what = _DECIDED[promotion.state]
+    facts = {
+        "kind": promotion.kind.value,
+        "name": promotion.entity,
+        "version": promotion.version,
+        "from": promotion.source_domain,
+        "activated": "yes" if promotion.activate and promotion.state is State.PROMOTED else "",
+        "gates_overridden": "yes" if promotion.overridden else "",
+        "requested_by": promotion.requester,
+        "decided_by": promotion.decider,
+        "comment": promotion.decision_comment,
+    }
+    title = f"{promotion.kind.value} {promotion.entity} {promotion.version} was {what}"
+    return Notice(event, f"promotions/{promotion.name}", title, facts, now)
 
 
 def _passed(found: Iterable[Gate]) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from airspace.notification.v1 import notification_service_pb2 as notification_pb
 from airspace.settings.v1 import settings_service_pb2 as pb
 from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.call import Call
@@ -11,18 +12,30 @@ from airspace_server.admin.gates import PROMOTION
 from airspace_server.core import names
 from airspace_server.core.errors import invalid_field
 from airspace_server.core.gates import NO_GATES, Freeze, Gates
+from airspace_server.core.notifications import (
+    Channel,
+    Event,
+    Reachable,
+    Rule,
+    Rules,
+    Target,
+    email_problem,
+    secret_problem,
+)
 from airspace_server.core.quotas import LARGEST, Quota
 from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import ScopePattern
 from airspace_server.storage.database import Database
+from airspace_server.storage.notifications import NOTIFICATIONS
 from airspace_server.storage.settings import RUN_AS, effective, own, own_quotas, put, put_quotas, quotas
 
 
 class SettingsService:
     """airspace.settings.v1.SettingsService."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reachable: Reachable) -> None:
         self._database = database
+        self._reachable = reachable
 
     def GetSettings(self, request: pb.GetSettingsRequest, _call: Call) -> pb.GetSettingsResponse:
         """Show what is set for a pattern, what holds in it, and where that comes from."""
@@ -31,6 +44,7 @@ class SettingsService:
             own_value, held = own(tx, RUN_AS, pattern), effective(tx, RUN_AS, pattern)
             own_limits, limits = own_quotas(tx, pattern), quotas(tx, pattern)
             own_gates, held_gates = own(tx, PROMOTION, pattern), effective(tx, PROMOTION, pattern)
+            own_rules, held_rules = own(tx, NOTIFICATIONS, pattern), effective(tx, NOTIFICATIONS, pattern)
         response = pb.GetSettingsResponse(own_quotas=_quotas(own_limits))
         for quota, limit in limits.items():
             message = getattr(response.quotas, quota)
@@ -42,6 +56,11 @@ class SettingsService:
         response.gates.CopyFrom(_gates_message(NO_GATES if held_gates is None else Gates.loads(held_gates[0])))
         if held_gates is not None:
             response.gates_origin.CopyFrom(_pattern_message(held_gates[1]))
+        if own_rules is not None:
+            response.own_notifications.CopyFrom(_rules_message(Rules.loads(own_rules)))
+        response.notifications.CopyFrom(_rules_message(Rules() if held_rules is None else Rules.loads(held_rules[0])))
+        if held_rules is not None:
+            response.notifications_origin.CopyFrom(_pattern_message(held_rules[1]))
         if own_value is not None:
             response.own_run_as.CopyFrom(_message(RunAs.loads(own_value)))
         if held is not None:
@@ -76,6 +95,47 @@ class SettingsService:
         with self._database.write() as tx:
             put(tx, PROMOTION, pattern, None if wanted is None else wanted.dumps())
         return pb.UpdateGatesResponse(gates=None if wanted is None else _gates_message(wanted))
+
+    def UpdateNotifications(
+        self, request: pb.UpdateNotificationsRequest, _call: Call
+    ) -> pb.UpdateNotificationsResponse:
+        """Set, or take away, who is told what happens in the scopes of a pattern."""
+        pattern = ScopePattern(request.pattern.project, request.pattern.domain)
+        wanted = self._rules(request.notifications) if request.HasField("notifications") else None
+        with self._database.write() as tx:
+            put(tx, NOTIFICATIONS, pattern, None if wanted is None else wanted.dumps())
+        return pb.UpdateNotificationsResponse(notifications=None if wanted is None else _rules_message(wanted))
+
+    def _rules(self, message: pb.Notifications) -> Rules:
+        rules = []
+        for place, rule in enumerate(message.rules):
+            path = f"notifications.rules[{place}]"
+            if notification_pb.EVENT_UNSPECIFIED in rule.events:
+                raise invalid_field(f"{path}.events", "must not hold EVENT_UNSPECIFIED")
+            events = dict.fromkeys(notification_pb.Event.Name(each).removeprefix("EVENT_") for each in rule.events)
+            rules.append(Rule(tuple(map(Event, events)), self._targets(rule, path)))
+        return Rules(tuple(rules))
+
+    def _targets(self, rule: pb.NotificationRule, path: str) -> tuple[Target, ...]:
+        problems: dict[str, str | None] = {}
+        match rule.WhichOneof("target"):
+            case "email":
+                targets = tuple(Target(Channel.EMAIL, each) for each in dict.fromkeys(rule.email.recipients))
+                for place, address in enumerate(rule.email.recipients):
+                    problems[f"email.recipients[{place}]"] = email_problem(address)
+            case "slack":
+                targets = (Target(Channel.SLACK, "", rule.slack.secret),)
+                problems["slack.secret"] = secret_problem(rule.slack.secret)
+            case "webhook":
+                targets = (Target(Channel.WEBHOOK, rule.webhook.url, rule.webhook.secret),)
+                problems["webhook.secret"] = secret_problem(rule.webhook.secret)
+                problems["webhook.url"] = self._reachable.url_problem(rule.webhook.url)
+            case _:
+                raise invalid_field(path, "must name email, slack or webhook")
+        for field, problem in problems.items():
+            if problem:
+                raise invalid_field(f"{path}.{field}", problem)
+        return targets
 
 
 _MOST: Final = {"successes": 1_000, "within_hours": 10_000, "soak_hours": 10_000, "approvals": 10}
@@ -113,6 +173,23 @@ def _gates_message(gates: Gates) -> pb.Gates:
             for each in gates.freezes
         ],
     )
+
+
+def _rules_message(rules: Rules) -> pb.Notifications:
+    return pb.Notifications(rules=map(_rule_message, rules.rules))
+
+
+def _rule_message(rule: Rule) -> pb.NotificationRule:
+    message = pb.NotificationRule(events=[f"EVENT_{event.value}" for event in rule.events])
+    for target in rule.targets:
+        match target.channel:
+            case Channel.EMAIL:
+                message.email.recipients.append(target.address)
+            case Channel.SLACK:
+                message.slack.secret = target.secret
+            case Channel.WEBHOOK:
+                message.webhook.url, message.webhook.secret = target.address, target.secret
+    return message
 
 
 def _pattern_message(pattern: ScopePattern) -> identifiers_pb2.ScopePattern:

@@ -27,6 +27,7 @@ from airspace_server.engine.admission import Admission, Room
 from airspace_server.engine.gate_nodes import Known
 from airspace_server.engine.graph import Attempt, NodeState, State, Step
 from airspace_server.engine.plan import Entity
+from airspace_server.execution.notices import execution_ended
 from airspace_server.execution.queue import GIVEN_BACK, OPEN
 from airspace_server.execution.signals import SIGNALS
 from airspace_server.execution.store import error_of
@@ -449,6 +450,7 @@ class EngineStore:
             )
             if ended:
                 tx.execute(_RELEASE, execution=name, epoch=lease.epoch)
+                execution_ended(tx, lease.execution, after.phase, after.error, now)
 
     def _take(self, tx: Transaction, execution: ExecutionId, now: int) -> Lease:
         taken = tx.execute(_TAKE, **_of(execution), owner=self._owner, expires_at=now + LEASE_US).one()

@@ -7,7 +7,7 @@ committed is never lost.
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,10 +23,12 @@ from airspace_server.core.execution import ExecutionPhase, ExecutionState, NodeP
 from airspace_server.core.run_as import NamedIdentity, require_allowed
 from airspace_server.core.scope import EntityId, ExecutionId, Reference, Scope
 from airspace_server.execution.catalog import Catalog
+from airspace_server.execution.notices import Refusals
 from airspace_server.execution.queue import admit
 from airspace_server.flyte.attributes import EXECUTION_CONFIG, configured, identities
 from airspace_server.flyte.identifiers import identifier
 from airspace_server.flyte.literals import merge_inputs, to_literals
+from airspace_server.flyte.notifications import check_notifications
 from airspace_server.flyte.run_as import named_by_execution, named_by_task, require_own_labels
 from airspace_server.flyte.runnable import first_unrunnable
 from airspace_server.flyte.single_task import single_task_workflow, task_inputs
@@ -139,6 +141,7 @@ class _Resolved:
     fixed: literals_pb2.LiteralMap
     labels: Mapping[str, str]
     envs: common_pb2.Envs
+    notifications: Sequence[common_pb2.Notification]
     named: tuple[NamedIdentity, ...]
     columns: Mapping[str, str]
     workflow: str = ""
@@ -149,10 +152,11 @@ class _Resolved:
 class Launcher:
     """Launches executions. Authorization has happened before any of this is called."""
 
-    def __init__(self, database: Database, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, database: Database, catalog: Catalog, clock: Clock, refusals: Refusals) -> None:
         self._database = database
         self._catalog = catalog
         self._clock = clock
+        self._refusals = refusals
 
     def prepare(self, launch: Launch) -> Prepared:
         """Resolve, check and merge everything that a launch needs; write nothing.
@@ -173,7 +177,11 @@ class Launcher:
         server chose is never reported as taken.
         """
         now = self._clock()
-        admit(tx, prepared.id.scope, now)  # first: who waits here must not keep the project from being archived
+        try:
+            admit(tx, prepared.id.scope, now)  # first: who waits here must not keep the project from being archived
+        except ApiError as error:
+            self._refusals.refused(prepared.id.scope, error)
+            raise
         require_active(tx, prepared.id.scope.project)
         require_exported(tx, prepared.id.scope, prepared.needs)
         if prepared.active:
@@ -238,6 +246,7 @@ class Launcher:
             plan.spec.fixed_inputs,
             plan.spec.labels.values,
             plan.spec.envs,
+            plan.spec.entity_metadata.notifications,
             plan.named,
             {
                 "launch_plan_name": id_.name,
@@ -261,6 +270,7 @@ class Launcher:
             literals_pb2.LiteralMap(),
             {},
             common_pb2.Envs(),
+            (),
             tuple(named_by_task(task.template, f"task {id_.name}")),
             {"task_name": id_.name, "task_version": id_.version},
         )
@@ -320,7 +330,7 @@ class Launcher:
         if problem:
             raise invalid_field("labels", problem)
         require_own_labels(labels, "labels")
-        message = _spec(launch, resolved.launched, labels, resolved.envs, identity, self._nesting(tx, launch))
+        message = _spec(launch, resolved, labels, identity, self._nesting(tx, launch))
         configured(message, config)
         spec = message.SerializeToString()
         if len(spec) > MAX_SPEC:
@@ -397,20 +407,25 @@ def _require_runnable(unrunnable: tuple[str, str] | None) -> None:
 
 def _spec(
     launch: Launch,
-    launched: identifier_pb2.Identifier,
+    resolved: _Resolved,
     labels: Mapping[str, str],
-    envs: common_pb2.Envs,
     run_as: security_pb2.Identity,
     nesting: int,
 ) -> execution_pb2.ExecutionSpec:
-    """Build the stored spec: what the client said, less what only the server may say. `envs` are the launch plan's."""
+    """Build the stored spec: what the client said, less what only the server may say.
+
+    What it does not say of the environment and of notifications is the launch plan's. Raises INVALID_FIELD.
+    """
     spec = execution_pb2.ExecutionSpec()
     if launch.spec is not None:
         spec.CopyFrom(launch.spec)
     spec.ClearField("inputs")
     if not spec.envs.values:
-        spec.envs.CopyFrom(envs)
-    spec.launch_plan.CopyFrom(launched)
+        spec.envs.CopyFrom(resolved.envs)
+    check_notifications(spec.notifications.notifications, "spec.notifications.notifications")
+    if not spec.notifications.notifications and not spec.disable_all:
+        spec.notifications.notifications.extend(resolved.notifications)
+    spec.launch_plan.CopyFrom(resolved.launched)
     # Parent, reference and artifact ids in here name other scopes: none of a client's metadata is kept.
     about = execution_pb2.ExecutionMetadata(mode=launch.mode, principal=launch.launcher.member, nesting=nesting)
     spec.metadata.CopyFrom(about)

@@ -8,6 +8,7 @@ from airspace_server.core.errors import ApiError, Reason, invalid_field
 from airspace_server.core.scope import EntityId
 from airspace_server.flyte.identifiers import entity_id, identifier
 from airspace_server.flyte.literals import expected_inputs
+from airspace_server.flyte.notifications import check_notifications
 from airspace_server.flyte.references import foreign_reference
 from airspace_server.flyte.schedules import check_schedule
 
@@ -48,6 +49,7 @@ def _check_settings(spec: launch_plan_pb2.LaunchPlanSpec) -> None:
         raise invalid_field("spec.max_parallelism", "must not be negative")
     if spec.entity_metadata.HasField("launch_conditions"):
         raise invalid_field("spec.entity_metadata.launch_conditions", "is not supported")
+    check_notifications(spec.entity_metadata.notifications, "spec.entity_metadata.notifications")
 
 
 def _check_kickoff(schedule: schedule_pb2.Schedule, expected: interface_pb2.ParameterMap) -> None:

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, func, select
 
+from airspace_server.core.notifications import Event, Notice
 from airspace_server.core.scope import Scope
 from airspace_server.storage.database import Transaction, scoped
+from airspace_server.storage.notifications import notify
 from airspace_server.storage.paging import page
 from airspace_server.storage.tables import ScheduleRow, TickRow, table
 
@@ -64,6 +67,12 @@ class Tick:
     reason: str
     execution: str
     at: int
+
+
+_TOLD: Final = {
+    TickOutcome.FAILED: (Event.TICK_FAILED, "could not be launched"),
+    TickOutcome.SUPPRESSED: (Event.TICK_SUPPRESSED, "was suppressed"),
+}
 
 
 def arm(tx: Transaction, name: str, version: str, anchor: int, first: int, principal: str, groups: str) -> None:
@@ -128,7 +137,18 @@ def record(tx: Transaction, name: str, ticks: Sequence[Tick], then: int) -> None
         for tick in ticks:
             what = {"outcome": tick.outcome, "reason": tick.reason, "execution": tick.execution}
             tx.changed(f"tick of {tx.scope}/{name} at {tick.due_at}", None, what)
+            _tell(tx, name, tick)
     tx.execute(_MOVE, own_name=name, then=then)
+
+
+def _tell(tx: Transaction, name: str, tick: Tick) -> None:
+    if (told := _TOLD.get(tick.outcome)) is None:
+        return
+    event, what = told
+    due = datetime.fromtimestamp(tick.due_at // 1_000_000, UTC).isoformat()
+    facts = {"launch_plan": name, "version": tick.version, "due_time": due, "reason": tick.reason}
+    title = f"{name}: the tick of {due} {what}"
+    notify(tx, Notice(event, f"launch-plans/{name}/ticks/{tick.due_at}", title, facts, tick.at))
 
 
 def history(

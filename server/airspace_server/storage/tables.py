@@ -554,6 +554,44 @@ class SignalRow(SQLModel, table=True):
     updated_at: int = _time()
 
 
+class DeliveryRow(SQLModel, table=True):
+    """A message about something that happened in a scope, to one target, and what became of it.
+
+    `facts` is a JSON object. `secret` is the path of a file below the server's secrets. While it is WAITING, it is
+    tried at `next_at`; who sends it raises the epoch and puts that off, and writes only under its own epoch.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        ForeignKeyConstraint(["project"], ["projects.id"]),
+        Index(
+            "deliveries_due",
+            "next_at",
+            sqlite_where=text("state = 'WAITING'"),
+            postgresql_where=text("state = 'WAITING'"),
+        ),
+        Index("deliveries_newest", "project", "domain", "created_at", "id"),
+    )
+
+    project: str = Field(primary_key=True, max_length=63)
+    domain: str = Field(primary_key=True, max_length=63)
+    id: str = Field(primary_key=True, max_length=32)
+    event: str = Field(max_length=32)
+    subject: str = _text()
+    title: str = _text()
+    facts: str = _text()
+    channel: str = Field(max_length=16)
+    address: str = _text()
+    secret: str = Field(max_length=127)
+    state: str = Field(max_length=16)
+    attempts: int
+    reason: str = _text()
+    next_at: int = _time()
+    epoch: int = Field(sa_type=BigInteger)
+    created_at: int = _time()
+    updated_at: int = _time()
+
+
 # --- artifacts
 
 

@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from airspace.notification.v1 import notification_service_pb2 as airspace_dot_notification_dot_v1_dot_notification__service__pb2
 from airspace.options.v1 import options_pb2 as airspace_dot_options_dot_v1_dot_options__pb2
 from airspace.type.v1 import identifiers_pb2 as airspace_dot_type_dot_v1_dot_identifiers__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+airspace/settings/v1/settings_service.proto\x12\x14\x61irspace.settings.v1\x1a!airspace/options/v1/options.proto\x1a\"airspace/type/v1/identifiers.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x06\x46reeze\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x06reason\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xc8\x01\"\x9e\x01\n\x05Gates\x12\x11\n\tsuccesses\x18\x01 \x01(\r\x12\x14\n\x0cwithin_hours\x18\x02 \x01(\r\x12\x12\n\nsoak_hours\x18\x03 \x01(\r\x12\x11\n\tapprovals\x18\x04 \x01(\r\x12\x0e\n\x06\x63losed\x18\x05 \x01(\x08\x12\x35\n\x07\x66reezes\x18\x06 \x03(\x0b\x32\x1c.airspace.settings.v1.FreezeB\x06\xb2\xbb\x18\x02\x18\x64\"\x91\x01\n\x05RunAs\x12 \n\x10service_accounts\x18\x01 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12\x19\n\tiam_roles\x18\x02 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12(\n\x17\x64\x65\x66\x61ult_service_account\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\x12!\n\x10\x64\x65\x66\x61ult_iam_role\x18\x04 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\"\xb0\x01\n\x06Quotas\x12\x1f\n\x12\x65xecutions_running\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecutions_queued\x18\x02 \x01(\rH\x01\x88\x01\x01\x12 \n\x13launches_per_minute\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x15\n\x13_executions_runningB\x14\n\x12_executions_queuedB\x16\n\x14_launches_per_minute\"F\n\x05Quota\x12\r\n\x05limit\x18\x01 \x01(\r\x12.\n\x06origin\x18\x02 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"\xbc\x01\n\x0f\x45\x66\x66\x65\x63tiveQuotas\x12\x37\n\x12\x65xecutions_running\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x36\n\x11\x65xecutions_queued\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x38\n\x13launches_per_minute\x18\x03 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\"M\n\x12GetSettingsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\"\xa5\x03\n\x13GetSettingsResponse\x12/\n\nown_run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12\x35\n\rrun_as_origin\x18\x03 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\x12\x30\n\nown_quotas\x18\x04 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\x12\x35\n\x06quotas\x18\x05 \x01(\x0b\x32%.airspace.settings.v1.EffectiveQuotas\x12.\n\town_gates\x18\x06 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12*\n\x05gates\x18\x07 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12\x34\n\x0cgates_origin\x18\x08 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"z\n\x12UpdateRunAsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"B\n\x13UpdateRunAsResponse\x12+\n\x06run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"|\n\x13UpdateQuotasRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12,\n\x06quotas\x18\x02 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"D\n\x14UpdateQuotasResponse\x12,\n\x06quotas\x18\x01 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"y\n\x12UpdateGatesRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12*\n\x05gates\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\"A\n\x13UpdateGatesResponse\x12*\n\x05gates\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates2\xef\x03\n\x0fSettingsService\x12z\n\x0bGetSettings\x12(.airspace.settings.v1.GetSettingsRequest\x1a).airspace.settings.v1.GetSettingsResponse\"\x16\x90\x02\x01\xaa\xbb\x18\x0f\x08\x01\x12\x0b\x08\x0f*\x07pattern\x12s\n\x0bUpdateRunAs\x12(.airspace.settings.v1.UpdateRunAsRequest\x1a).airspace.settings.v1.UpdateRunAsResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12v\n\x0cUpdateQuotas\x12).airspace.settings.v1.UpdateQuotasRequest\x1a*.airspace.settings.v1.UpdateQuotasResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12s\n\x0bUpdateGates\x12(.airspace.settings.v1.UpdateGatesRequest\x1a).airspace.settings.v1.UpdateGatesResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+airspace/settings/v1/settings_service.proto\x12\x14\x61irspace.settings.v1\x1a\x33\x61irspace/notification/v1/notification_service.proto\x1a!airspace/options/v1/options.proto\x1a\"airspace/type/v1/identifiers.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x06\x46reeze\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x06reason\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xc8\x01\"\x9e\x01\n\x05Gates\x12\x11\n\tsuccesses\x18\x01 \x01(\r\x12\x14\n\x0cwithin_hours\x18\x02 \x01(\r\x12\x12\n\nsoak_hours\x18\x03 \x01(\r\x12\x11\n\tapprovals\x18\x04 \x01(\r\x12\x0e\n\x06\x63losed\x18\x05 \x01(\x08\x12\x35\n\x07\x66reezes\x18\x06 \x03(\x0b\x32\x1c.airspace.settings.v1.FreezeB\x06\xb2\xbb\x18\x02\x18\x64\"\x91\x01\n\x05RunAs\x12 \n\x10service_accounts\x18\x01 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12\x19\n\tiam_roles\x18\x02 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12(\n\x17\x64\x65\x66\x61ult_service_account\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\x12!\n\x10\x64\x65\x66\x61ult_iam_role\x18\x04 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\"\xb0\x01\n\x06Quotas\x12\x1f\n\x12\x65xecutions_running\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecutions_queued\x18\x02 \x01(\rH\x01\x88\x01\x01\x12 \n\x13launches_per_minute\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x15\n\x13_executions_runningB\x14\n\x12_executions_queuedB\x16\n\x14_launches_per_minute\"F\n\x05Quota\x12\r\n\x05limit\x18\x01 \x01(\r\x12.\n\x06origin\x18\x02 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"\xbc\x01\n\x0f\x45\x66\x66\x65\x63tiveQuotas\x12\x37\n\x12\x65xecutions_running\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x36\n\x11\x65xecutions_queued\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x38\n\x13launches_per_minute\x18\x03 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\"+\n\x0b\x45mailTarget\x12\x1c\n\nrecipients\x18\x01 \x03(\tB\x08\xb2\xbb\x18\x04\x08\x01\x18\x14\"\'\n\x0bSlackTarget\x12\x18\n\x06secret\x18\x01 \x01(\tB\x08\xb2\xbb\x18\x04\x08\x01\x18?\"A\n\rWebhookTarget\x12\x16\n\x03url\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\x01\x18\xd0\x0f\x12\x18\n\x06secret\x18\x02 \x01(\tB\x08\xb2\xbb\x18\x04\x08\x01\x18?\"\xf7\x01\n\x10NotificationRule\x12\x39\n\x06\x65vents\x18\x01 \x03(\x0e\x32\x1f.airspace.notification.v1.EventB\x08\xb2\xbb\x18\x04\x08\x01\x18\x64\x12\x32\n\x05\x65mail\x18\x02 \x01(\x0b\x32!.airspace.settings.v1.EmailTargetH\x00\x12\x32\n\x05slack\x18\x03 \x01(\x0b\x32!.airspace.settings.v1.SlackTargetH\x00\x12\x36\n\x07webhook\x18\x04 \x01(\x0b\x32#.airspace.settings.v1.WebhookTargetH\x00\x42\x08\n\x06target\"N\n\rNotifications\x12=\n\x05rules\x18\x01 \x03(\x0b\x32&.airspace.settings.v1.NotificationRuleB\x06\xb2\xbb\x18\x02\x18\x14\"M\n\x12GetSettingsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\"\xdf\x04\n\x13GetSettingsResponse\x12/\n\nown_run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12\x35\n\rrun_as_origin\x18\x03 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\x12\x30\n\nown_quotas\x18\x04 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\x12\x35\n\x06quotas\x18\x05 \x01(\x0b\x32%.airspace.settings.v1.EffectiveQuotas\x12.\n\town_gates\x18\x06 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12*\n\x05gates\x18\x07 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12\x34\n\x0cgates_origin\x18\x08 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\x12>\n\x11own_notifications\x18\t \x01(\x0b\x32#.airspace.settings.v1.Notifications\x12:\n\rnotifications\x18\n \x01(\x0b\x32#.airspace.settings.v1.Notifications\x12<\n\x14notifications_origin\x18\x0b \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"z\n\x12UpdateRunAsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"B\n\x13UpdateRunAsResponse\x12+\n\x06run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"|\n\x13UpdateQuotasRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12,\n\x06quotas\x18\x02 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"D\n\x14UpdateQuotasResponse\x12,\n\x06quotas\x18\x01 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"y\n\x12UpdateGatesRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12*\n\x05gates\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\"A\n\x13UpdateGatesResponse\x12*\n\x05gates\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\"\x91\x01\n\x1aUpdateNotificationsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12:\n\rnotifications\x18\x02 \x01(\x0b\x32#.airspace.settings.v1.Notifications\"Y\n\x1bUpdateNotificationsResponse\x12:\n\rnotifications\x18\x01 \x01(\x0b\x32#.airspace.settings.v1.Notifications2\x84\x05\n\x0fSettingsService\x12z\n\x0bGetSettings\x12(.airspace.settings.v1.GetSettingsRequest\x1a).airspace.settings.v1.GetSettingsResponse\"\x16\x90\x02\x01\xaa\xbb\x18\x0f\x08\x01\x12\x0b\x08\x0f*\x07pattern\x12s\n\x0bUpdateRunAs\x12(.airspace.settings.v1.UpdateRunAsRequest\x1a).airspace.settings.v1.UpdateRunAsResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12v\n\x0cUpdateQuotas\x12).airspace.settings.v1.UpdateQuotasRequest\x1a*.airspace.settings.v1.UpdateQuotasResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12s\n\x0bUpdateGates\x12(.airspace.settings.v1.UpdateGatesRequest\x1a).airspace.settings.v1.UpdateGatesResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12\x92\x01\n\x13UpdateNotifications\x12\x30.airspace.settings.v1.UpdateNotificationsRequest\x1a\x31.airspace.settings.v1.UpdateNotificationsResponse\"\x16\x90\x02\x02\xaa\xbb\x18\x0f\x08\x01\x12\x0b\x08\x10*\x07patternb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +47,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNAS'].fields_by_name['default_service_account']._serialized_options = b'\262\273\030\003\030\377\001'
   _globals['_RUNAS'].fields_by_name['default_iam_role']._loaded_options = None
   _globals['_RUNAS'].fields_by_name['default_iam_role']._serialized_options = b'\262\273\030\003\030\377\001'
+  _globals['_EMAILTARGET'].fields_by_name['recipients']._loaded_options = None
+  _globals['_EMAILTARGET'].fields_by_name['recipients']._serialized_options = b'\262\273\030\004\010\001\030\024'
+  _globals['_SLACKTARGET'].fields_by_name['secret']._loaded_options = None
+  _globals['_SLACKTARGET'].fields_by_name['secret']._serialized_options = b'\262\273\030\004\010\001\030?'
+  _globals['_WEBHOOKTARGET'].fields_by_name['url']._loaded_options = None
+  _globals['_WEBHOOKTARGET'].fields_by_name['url']._serialized_options = b'\262\273\030\005\010\001\030\320\017'
+  _globals['_WEBHOOKTARGET'].fields_by_name['secret']._loaded_options = None
+  _globals['_WEBHOOKTARGET'].fields_by_name['secret']._serialized_options = b'\262\273\030\004\010\001\030?'
+  _globals['_NOTIFICATIONRULE'].fields_by_name['events']._loaded_options = None
+  _globals['_NOTIFICATIONRULE'].fields_by_name['events']._serialized_options = b'\262\273\030\004\010\001\030d'
+  _globals['_NOTIFICATIONS'].fields_by_name['rules']._loaded_options = None
+  _globals['_NOTIFICATIONS'].fields_by_name['rules']._serialized_options = b'\262\273\030\002\030\024'
   _globals['_GETSETTINGSREQUEST'].fields_by_name['pattern']._loaded_options = None
   _globals['_GETSETTINGSREQUEST'].fields_by_name['pattern']._serialized_options = b'\262\273\030\002\010\001'
   _globals['_UPDATERUNASREQUEST'].fields_by_name['pattern']._loaded_options = None
@@ -54,6 +67,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEQUOTASREQUEST'].fields_by_name['pattern']._serialized_options = b'\262\273\030\002\010\001'
   _globals['_UPDATEGATESREQUEST'].fields_by_name['pattern']._loaded_options = None
   _globals['_UPDATEGATESREQUEST'].fields_by_name['pattern']._serialized_options = b'\262\273\030\002\010\001'
+  _globals['_UPDATENOTIFICATIONSREQUEST'].fields_by_name['pattern']._loaded_options = None
+  _globals['_UPDATENOTIFICATIONSREQUEST'].fields_by_name['pattern']._serialized_options = b'\262\273\030\002\010\001'
   _globals['_SETTINGSSERVICE'].methods_by_name['GetSettings']._loaded_options = None
   _globals['_SETTINGSSERVICE'].methods_by_name['GetSettings']._serialized_options = b'\220\002\001\252\273\030\017\010\001\022\013\010\017*\007pattern'
   _globals['_SETTINGSSERVICE'].methods_by_name['UpdateRunAs']._loaded_options = None
@@ -62,34 +77,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETTINGSSERVICE'].methods_by_name['UpdateQuotas']._serialized_options = b'\220\002\002\252\273\030\010\010\001\022\004\010\0200\001'
   _globals['_SETTINGSSERVICE'].methods_by_name['UpdateGates']._loaded_options = None
   _globals['_SETTINGSSERVICE'].methods_by_name['UpdateGates']._serialized_options = b'\220\002\002\252\273\030\010\010\001\022\004\010\0200\001'
-  _globals['_FREEZE']._serialized_start=173
-  _globals['_FREEZE']._serialized_end=290
-  _globals['_GATES']._serialized_start=293
-  _globals['_GATES']._serialized_end=451
-  _globals['_RUNAS']._serialized_start=454
-  _globals['_RUNAS']._serialized_end=599
-  _globals['_QUOTAS']._serialized_start=602
-  _globals['_QUOTAS']._serialized_end=778
-  _globals['_QUOTA']._serialized_start=780
-  _globals['_QUOTA']._serialized_end=850
-  _globals['_EFFECTIVEQUOTAS']._serialized_start=853
-  _globals['_EFFECTIVEQUOTAS']._serialized_end=1041
-  _globals['_GETSETTINGSREQUEST']._serialized_start=1043
-  _globals['_GETSETTINGSREQUEST']._serialized_end=1120
-  _globals['_GETSETTINGSRESPONSE']._serialized_start=1123
-  _globals['_GETSETTINGSRESPONSE']._serialized_end=1544
-  _globals['_UPDATERUNASREQUEST']._serialized_start=1546
-  _globals['_UPDATERUNASREQUEST']._serialized_end=1668
-  _globals['_UPDATERUNASRESPONSE']._serialized_start=1670
-  _globals['_UPDATERUNASRESPONSE']._serialized_end=1736
-  _globals['_UPDATEQUOTASREQUEST']._serialized_start=1738
-  _globals['_UPDATEQUOTASREQUEST']._serialized_end=1862
-  _globals['_UPDATEQUOTASRESPONSE']._serialized_start=1864
-  _globals['_UPDATEQUOTASRESPONSE']._serialized_end=1932
-  _globals['_UPDATEGATESREQUEST']._serialized_start=1934
-  _globals['_UPDATEGATESREQUEST']._serialized_end=2055
-  _globals['_UPDATEGATESRESPONSE']._serialized_start=2057
-  _globals['_UPDATEGATESRESPONSE']._serialized_end=2122
-  _globals['_SETTINGSSERVICE']._serialized_start=2125
-  _globals['_SETTINGSSERVICE']._serialized_end=2620
+  _globals['_SETTINGSSERVICE'].methods_by_name['UpdateNotifications']._loaded_options = None
+  _globals['_SETTINGSSERVICE'].methods_by_name['UpdateNotifications']._serialized_options = b'\220\002\002\252\273\030\017\010\001\022\013\010\020*\007pattern'
+  _globals['_FREEZE']._serialized_start=226
+  _globals['_FREEZE']._serialized_end=343
+  _globals['_GATES']._serialized_start=346
+  _globals['_GATES']._serialized_end=504
+  _globals['_RUNAS']._serialized_start=507
+  _globals['_RUNAS']._serialized_end=652
+  _globals['_QUOTAS']._serialized_start=655
+  _globals['_QUOTAS']._serialized_end=831
+  _globals['_QUOTA']._serialized_start=833
+  _globals['_QUOTA']._serialized_end=903
+  _globals['_EFFECTIVEQUOTAS']._serialized_start=906
+  _globals['_EFFECTIVEQUOTAS']._serialized_end=1094
+  _globals['_EMAILTARGET']._serialized_start=1096
+  _globals['_EMAILTARGET']._serialized_end=1139
+  _globals['_SLACKTARGET']._serialized_start=1141
+  _globals['_SLACKTARGET']._serialized_end=1180
+  _globals['_WEBHOOKTARGET']._serialized_start=1182
+  _globals['_WEBHOOKTARGET']._serialized_end=1247
+  _globals['_NOTIFICATIONRULE']._serialized_start=1250
+  _globals['_NOTIFICATIONRULE']._serialized_end=1497
+  _globals['_NOTIFICATIONS']._serialized_start=1499
+  _globals['_NOTIFICATIONS']._serialized_end=1577
+  _globals['_GETSETTINGSREQUEST']._serialized_start=1579
+  _globals['_GETSETTINGSREQUEST']._serialized_end=1656
+  _globals['_GETSETTINGSRESPONSE']._serialized_start=1659
+  _globals['_GETSETTINGSRESPONSE']._serialized_end=2266
+  _globals['_UPDATERUNASREQUEST']._serialized_start=2268
+  _globals['_UPDATERUNASREQUEST']._serialized_end=2390
+  _globals['_UPDATERUNASRESPONSE']._serialized_start=2392
+  _globals['_UPDATERUNASRESPONSE']._serialized_end=2458
+  _globals['_UPDATEQUOTASREQUEST']._serialized_start=2460
+  _globals['_UPDATEQUOTASREQUEST']._serialized_end=2584
+  _globals['_UPDATEQUOTASRESPONSE']._serialized_start=2586
+  _globals['_UPDATEQUOTASRESPONSE']._serialized_end=2654
+  _globals['_UPDATEGATESREQUEST']._serialized_start=2656
+  _globals['_UPDATEGATESREQUEST']._serialized_end=2777
+  _globals['_UPDATEGATESRESPONSE']._serialized_start=2779
+  _globals['_UPDATEGATESRESPONSE']._serialized_end=2844
+  _globals['_UPDATENOTIFICATIONSREQUEST']._serialized_start=2847
+  _globals['_UPDATENOTIFICATIONSREQUEST']._serialized_end=2992
+  _globals['_UPDATENOTIFICATIONSRESPONSE']._serialized_start=2994
+  _globals['_UPDATENOTIFICATIONSRESPONSE']._serialized_end=3083
+  _globals['_SETTINGSSERVICE']._serialized_start=3086
+  _globals['_SETTINGSSERVICE']._serialized_end=3730
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from airspace.notification.v1 import notification_service_pb2 as _notification_service_pb2
 from airspace.options.v1 import options_pb2 as _options_pb2
 from airspace.type.v1 import identifiers_pb2 as _identifiers_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -77,6 +78,44 @@ class EffectiveQuotas(_message.Message):
     launches_per_minute: Quota
     def __init__(self, executions_running: _Optional[_Union[Quota, _Mapping]] = ..., executions_queued: _Optional[_Union[Quota, _Mapping]] = ..., launches_per_minute: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
 
+class EmailTarget(_message.Message):
+    __slots__ = ("recipients",)
+    RECIPIENTS_FIELD_NUMBER: _ClassVar[int]
+    recipients: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, recipients: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SlackTarget(_message.Message):
+    __slots__ = ("secret",)
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    secret: str
+    def __init__(self, secret: _Optional[str] = ...) -> None: ...
+
+class WebhookTarget(_message.Message):
+    __slots__ = ("url", "secret")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    secret: str
+    def __init__(self, url: _Optional[str] = ..., secret: _Optional[str] = ...) -> None: ...
+
+class NotificationRule(_message.Message):
+    __slots__ = ("events", "email", "slack", "webhook")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    SLACK_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedScalarFieldContainer[_notification_service_pb2.Event]
+    email: EmailTarget
+    slack: SlackTarget
+    webhook: WebhookTarget
+    def __init__(self, events: _Optional[_Iterable[_Union[_notification_service_pb2.Event, str]]] = ..., email: _Optional[_Union[EmailTarget, _Mapping]] = ..., slack: _Optional[_Union[SlackTarget, _Mapping]] = ..., webhook: _Optional[_Union[WebhookTarget, _Mapping]] = ...) -> None: ...
+
+class Notifications(_message.Message):
+    __slots__ = ("rules",)
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedCompositeFieldContainer[NotificationRule]
+    def __init__(self, rules: _Optional[_Iterable[_Union[NotificationRule, _Mapping]]] = ...) -> None: ...
+
 class GetSettingsRequest(_message.Message):
     __slots__ = ("pattern",)
     PATTERN_FIELD_NUMBER: _ClassVar[int]
@@ -84,7 +123,7 @@ class GetSettingsRequest(_message.Message):
     def __init__(self, pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
 
 class GetSettingsResponse(_message.Message):
-    __slots__ = ("own_run_as", "run_as", "run_as_origin", "own_quotas", "quotas", "own_gates", "gates", "gates_origin")
+    __slots__ = ("own_run_as", "run_as", "run_as_origin", "own_quotas", "quotas", "own_gates", "gates", "gates_origin", "own_notifications", "notifications", "notifications_origin")
     OWN_RUN_AS_FIELD_NUMBER: _ClassVar[int]
     RUN_AS_FIELD_NUMBER: _ClassVar[int]
     RUN_AS_ORIGIN_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +132,9 @@ class GetSettingsResponse(_message.Message):
     OWN_GATES_FIELD_NUMBER: _ClassVar[int]
     GATES_FIELD_NUMBER: _ClassVar[int]
     GATES_ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    OWN_NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    NOTIFICATIONS_ORIGIN_FIELD_NUMBER: _ClassVar[int]
     own_run_as: RunAs
     run_as: RunAs
     run_as_origin: _identifiers_pb2.ScopePattern
@@ -101,7 +143,10 @@ class GetSettingsResponse(_message.Message):
     own_gates: Gates
     gates: Gates
     gates_origin: _identifiers_pb2.ScopePattern
-    def __init__(self, own_run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., own_quotas: _Optional[_Union[Quotas, _Mapping]] = ..., quotas: _Optional[_Union[EffectiveQuotas, _Mapping]] = ..., own_gates: _Optional[_Union[Gates, _Mapping]] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., gates_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
+    own_notifications: Notifications
+    notifications: Notifications
+    notifications_origin: _identifiers_pb2.ScopePattern
+    def __init__(self, own_run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., own_quotas: _Optional[_Union[Quotas, _Mapping]] = ..., quotas: _Optional[_Union[EffectiveQuotas, _Mapping]] = ..., own_gates: _Optional[_Union[Gates, _Mapping]] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., gates_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., own_notifications: _Optional[_Union[Notifications, _Mapping]] = ..., notifications: _Optional[_Union[Notifications, _Mapping]] = ..., notifications_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
 
 class UpdateRunAsRequest(_message.Message):
     __slots__ = ("pattern", "run_as")
@@ -144,3 +189,17 @@ class UpdateGatesResponse(_message.Message):
     GATES_FIELD_NUMBER: _ClassVar[int]
     gates: Gates
     def __init__(self, gates: _Optional[_Union[Gates, _Mapping]] = ...) -> None: ...
+
+class UpdateNotificationsRequest(_message.Message):
+    __slots__ = ("pattern", "notifications")
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    pattern: _identifiers_pb2.ScopePattern
+    notifications: Notifications
+    def __init__(self, pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., notifications: _Optional[_Union[Notifications, _Mapping]] = ...) -> None: ...
+
+class UpdateNotificationsResponse(_message.Message):
+    __slots__ = ("notifications",)
+    NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    notifications: Notifications
+    def __init__(self, notifications: _Optional[_Union[Notifications, _Mapping]] = ...) -> None: ...

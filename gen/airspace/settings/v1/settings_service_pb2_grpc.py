@@ -57,6 +57,11 @@ class SettingsServiceStub:
                 request_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesRequest.SerializeToString,
                 response_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesResponse.FromString,
                 _registered_method=True)
+        self.UpdateNotifications = channel.unary_unary(
+                '/airspace.settings.v1.SettingsService/UpdateNotifications',
+                request_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateNotificationsRequest.SerializeToString,
+                response_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateNotificationsResponse.FromString,
+                _registered_method=True)
 
 
 class SettingsServiceServicer:
@@ -96,6 +101,13 @@ class SettingsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateNotifications(self, request, context):
+        """Sets who is told what happens in the scopes of a pattern, and takes the place of what is set above.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettingsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -118,6 +130,11 @@ def add_SettingsServiceServicer_to_server(servicer, server):
                     servicer.UpdateGates,
                     request_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesRequest.FromString,
                     response_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesResponse.SerializeToString,
+            ),
+            'UpdateNotifications': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateNotifications,
+                    request_deserializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateNotificationsRequest.FromString,
+                    response_serializer=airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateNotificationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -231,6 +248,33 @@ class SettingsService:
             '/airspace.settings.v1.SettingsService/UpdateGates',
             airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesRequest.SerializeToString,
             airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateGatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateNotifications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airspace.settings.v1.SettingsService/UpdateNotifications',
+            airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateNotificationsRequest.SerializeToString,
+            airspace_dot_settings_dot_v1_dot_settings__service__pb2.UpdateNotificationsResponse.FromString,
             options,
             channel_credentials,
             insecure,
