@@ -69,9 +69,10 @@ from airspace_server.admin.settings_service import SettingsService
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.core.errors import ApiError, Reason
 from airspace_server.core.gates import Facts, Freeze, Gates, check
-from airspace_server.core.notifications import Reachable
+from airspace_server.core.notifications import Event, Reachable
 from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import EntityId, Scope
+from airspace_server.storage import notifications
 from airspace_server.storage.database import Transaction, scoped
 from airspace_server.storage.paging import Pager
 from airspace_server.storage.tables import (
@@ -628,6 +629,28 @@ def test_somebody_else_must_approve_each_once(doors: Doors, promoter: Promoter):
         with pytest.raises(ApiError) as refused:
             act(promoted)
         assert (refused.value.reason, refused.value.metadata["state"]) == (Reason.WRONG_STATE, "PROMOTED")
+
+
+def test_who_is_named_for_the_target_is_told_how_a_promotion_was_decided(doors: Doors, promoter: Promoter):
+    rule = settings_pb.NotificationRule(events=(5, 6), email=settings_pb.EmailTarget(recipients=["ops@example.com"]))
+    request = settings_pb.UpdateNotificationsRequest(
+        pattern=identifiers_pb2.ScopePattern(project="*", domain="staging"),
+        notifications=settings_pb.Notifications(rules=[rule]),
+    )
+    promoter.settings.UpdateNotifications(request, call())
+    plan = doors.plan(doors.register(chain))
+    promoter.ask("staging", approvals=1)
+
+    def told() -> list[tuple[Event, str]]:
+        with doors.database.read(STAGING) as tx:
+            found, _ = notifications.newest(tx, (), 10, None)
+        return [(each.notice.event, each.notice.facts["decided_by"]) for each in found]
+
+    rejected = promoter.request(plan)
+    assert told() == []
+    promoter.reject(rejected)
+    promoter.approve(promoter.request(plan), by="user:cleo")
+    assert told() == [(Event.PROMOTION_PROMOTED, "user:cleo"), (Event.PROMOTION_REJECTED, "user:bob")]
 
 
 def test_a_rejected_promotion_stays_so_and_can_be_asked_for_anew(doors: Doors, promoter: Promoter):

@@ -67,6 +67,10 @@ def native_inputs(request: Any) -> None:
     request.inputs.update({"x": 4})
 
 
+def told(request: Any) -> None:
+    request.notifications.rules.add(events=[1]).email.recipients.append("ops@example.com")
+
+
 STEPS: list[tuple[str, Scope, Change]] = [
     (f"{PROJECT}/CreateProject", Scope("fresh", "development"), setting(description=CANARY)),
     (f"{PROJECT}/UpdateProject", OURS, setting(description=CANARY)),
@@ -98,6 +102,7 @@ STEPS: list[tuple[str, Scope, Change]] = [
     (f"{ADMIN}/CreateWorkflow", OURS, setting(id__version="v3")),
     (f"{ADMIN}/CreateLaunchPlan", OURS, setting(id__version="v3")),
     (f"{SETTINGS}/UpdateGates", OURS, setting(pattern__domain="staging", gates__approvals=1)),
+    (f"{SETTINGS}/UpdateNotifications", OURS, told),
     (f"{PROMOTIONS}/RequestPromotion", OURS, setting(target__domain="staging", version="v3", comment=CANARY)),
     (f"{PROMOTIONS}/ApprovePromotion", STAGING, setting(name="approved", comment=CANARY)),
     (f"{PROMOTIONS}/RejectPromotion", STAGING, setting(name="rejected", comment=CANARY)),

@@ -22,13 +22,17 @@ from engine_rows import (
 from sqlalchemy import event
 
 from airspace_server.core.execution import ErrorKind, ExecutionError, ExecutionPhase
-from airspace_server.core.scope import Scope
+from airspace_server.core.notifications import Channel, Event, Rule, Rules, Target
+from airspace_server.core.scope import Scope, ScopePattern
 from airspace_server.engine import graph
 from airspace_server.engine.graph import Aborted, AttemptEnded, AttemptStarted, Begun
 from airspace_server.engine.outcome import Failed, Succeeded
 from airspace_server.engine.plan import parse
 from airspace_server.engine.store import LEASE_US, AbortAskedError, EngineStore, LeaseLostError
+from airspace_server.storage import notifications
 from airspace_server.storage.database import Database
+from airspace_server.storage.notifications import NOTIFICATIONS
+from airspace_server.storage.settings import put
 
 NOW = 1_000_000_000
 AGAIN = Failed(ExecutionError("USER:ValueError", "no runway", ErrorKind.USER), retryable=True)
@@ -93,6 +97,34 @@ def test_every_step_is_read_back_as_it_was_committed(store, database):
         ("SUCCEEDED", "h2", "u2"),
         ("SUCCEEDED", "h1", "u1"),
     ]
+
+
+def test_the_end_of_an_execution_is_told_with_the_step_that_ends_it(store, other, database):
+    execution = launch(database, "e1", compiled(), literals(x=1))
+    rules = Rules((Rule((Event.EXECUTION_SUCCEEDED,), (Target(Channel.EMAIL, "ops@example.com"),)),))
+    with database.write() as tx:
+        put(tx, NOTIFICATIONS, ScopePattern("*", SCOPE.domain), rules.dumps())
+    (lease,) = store.lease(NOW, room(1))
+    plan = parse(store.closure(SCOPE.domain, store.load(lease).runs))
+    for tick, one in enumerate(EVENTS):
+        assert told(database) == []
+        state = store.load(lease).state
+        step = graph.apply(plan, state, one)
+        if one is EVENTS[-1]:
+            (later,) = other.lease(NOW + LEASE_US + 1, room(1))
+            with pytest.raises(LeaseLostError):
+                store.commit(lease, state, step, NOW + tick)
+            assert told(database) == []
+            lease = later
+        store.commit(lease, state, step, NOW + tick)
+    (delivery,) = told(database)
+    assert delivery.notice.subject == f"executions/{execution.name}"
+    assert delivery.notice.facts["phase"] == "SUCCEEDED"
+
+
+def told(database):
+    with database.read(SCOPE) as tx:
+        return notifications.newest(tx, (), 10, None)[0]
 
 
 def test_an_execution_has_one_owner_until_its_lease_ends(store, other, database):

@@ -1,5 +1,6 @@
 """What messages are really sent to: an HTTP server that answers as it is told, and a mail server."""
 
+import ssl
 import threading
 import time
 from collections import deque
@@ -47,7 +48,7 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """Serve until the block is left."""
     receiver = Receiver()
 
@@ -70,6 +71,9 @@ def receiving() -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # of those who hang up
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     receiver.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

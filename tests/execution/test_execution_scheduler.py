@@ -32,15 +32,17 @@ from airspace_server.access.identity import Principal
 from airspace_server.access.policy import PolicyStore
 from airspace_server.access.store import Binding, establish, insert_binding
 from airspace_server.core.errors import ApiError, Reason
+from airspace_server.core.notifications import Channel, Event, Rule, Rules, Target
 from airspace_server.core.quotas import Quota
 from airspace_server.core.scope import EntityId, Scope, ScopePattern
 from airspace_server.execution.catalog import Catalog
 from airspace_server.execution.launch import Launcher
 from airspace_server.execution.scheduler import Scheduler
 from airspace_server.flyte.schedules import Ticks
-from airspace_server.storage import schedules
+from airspace_server.storage import notifications, schedules
 from airspace_server.storage.database import scoped
-from airspace_server.storage.settings import put_quotas
+from airspace_server.storage.notifications import NOTIFICATIONS
+from airspace_server.storage.settings import put, put_quotas
 from airspace_server.storage.tables import ExecutionRow, table
 
 SECOND = 1_000_000
@@ -290,6 +292,35 @@ def test_the_groups_of_who_activated_it_count(scheduled: Scheduled):
     scheduled.doors.plans.ActivateLaunchPlan(request, replace(call(), principal=by))
     scheduled.fire(NOON + 10 * MINUTE)
     assert scheduled.outcomes() == [(10, "FIRED")]
+
+
+def test_ticks_that_are_not_launched_are_told_of_with_their_reason(
+    scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch
+):
+    events = (Event.TICK_FAILED, Event.TICK_SUPPRESSED)
+    with scheduled.doors.database.write() as tx:
+        rules = Rules((Rule(events, (Target(Channel.EMAIL, "ops@example.com"),)),))
+        put(tx, NOTIFICATIONS, ScopePattern("vision", "development"), rules.dumps())
+    scheduled.activate(scheduled.plan(name="fires"))
+    scheduled.activate(scheduled.plan(name="fails"))
+    scheduled.activate(scheduled.plan(name="bobs"), by="user:bob")  # who is bound to nothing
+    prepare = Launcher.prepare
+
+    def broken(launcher: Launcher, launch: Any) -> Any:
+        if launch.target.name == "fails":
+            raise ApiError(Reason.NOT_RUNNABLE, "node n0 is a thing")
+        return prepare(launcher, launch)
+
+    monkeypatch.setattr(Launcher, "prepare", broken)
+    scheduled.fire(NOON + 10 * MINUTE)
+    with scheduled.doors.database.read(Scope("vision", "development")) as tx:
+        found, _ = notifications.newest(tx, (), 10, None)
+    told = {each.notice.event: each.notice for each in found}
+    assert len(found) == 2
+    assert told[Event.TICK_FAILED].facts["launch_plan"] == "fails"
+    assert told[Event.TICK_FAILED].facts["reason"] == "NOT_RUNNABLE: node n0 is a thing"
+    assert told[Event.TICK_FAILED].title == "fails: the tick of 2026-11-27T12:10:00+00:00 could not be launched"
+    assert "does not hold launchplan.activate" in told[Event.TICK_SUPPRESSED].facts["reason"]
 
 
 def test_one_that_cannot_be_launched_delays_nobody_elses(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch):
