@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import URL
 
-sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("flyte", "admin"))
+sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("flyte", "admin", "execution"))
 
 from deployment_processes import Deployment
 

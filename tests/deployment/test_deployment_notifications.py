@@ -2,17 +2,16 @@
 
 import json
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from deployment_processes import Deployment, Wire, until
 from flyte_samples import chain, serialize
+from notification_receivers import Mailbox, Receiver, mail_server, receiving
 from wing_doors import DEV, integer, moved, plan_spec, register_plan, register_task, register_workflow, scope_message
 
 from airspace.execution.v1 import execution_service_pb2 as execution_pb
@@ -24,10 +23,6 @@ from airspace.settings.v1 import settings_service_pb2 as settings_pb
 from airspace.type.v1 import identifiers_pb2
 from airspace_server.access.keys import write_private
 from airspace_server.core.scope import EntityId
-
-sys.path.append(str(Path(__file__).parents[1] / "execution"))
-
-from notification_receivers import Mailbox, Receiver, mail_server, receiving
 
 PLANS, REGISTRY = "/airspace.launchplan.v1.LaunchPlanService", "/airspace.registry.v1.RegistryService"
 ENDS = (

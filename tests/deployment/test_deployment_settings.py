@@ -63,6 +63,17 @@ SETTINGS = {
     "a share of a domain that there is not": Case(
         "shares must name every domain", {"shares": "development=1,staging=1,production=1,lab=1"}
     ),
+    "mail from nobody": Case("needs smtp_sender", {"smtp_host": "127.0.0.1"}),
+    "mail from what is no address": Case(
+        "plain e-mail address", {"smtp_host": "127.0.0.1", "smtp_sender": "a@example.com\r\nBcc: b@example.com"}
+    ),
+    "mail in plain text to another machine": Case(
+        "must be starttls or tls",
+        {"smtp_host": "mail.example", "smtp_sender": "a@example.com", "smtp_security": "none"},
+    ),
+    "a mail password without a user": Case("go together", {"smtp_password_file": "password"}),
+    "webhooks to what is no network": Case("setting webhook_networks:", {"webhook_networks": "example.com"}),
+    "webhooks to where clouds tell secrets": Case("link-local", {"webhook_networks": "10.0.0.0/8,169.254.0.0/16"}),
     "everybody as a proxy": Case("setting http_proxies:", {"http_proxies": "*"}),
     "a proxy without its address": Case("setting http_proxies:", {"http_proxies": "127.0.0.1, proxy.example"}),
     "another kind of database": Case("setting database_url:", {"database_url": "mysql://u:s3cret@localhost/db"}),
@@ -274,6 +285,11 @@ def test_a_process_reads_what_another_hands_on(monkeypatch, tmp_path: Path):
         http_url="https://airspace.example",
         database_url="postgresql://u:s3cret@127.0.0.1/db",
         grpc_port=4443,
+        smtp_host="mail.example",
+        smtp_sender="airspace@example.com",
+        smtp_username="airspace",
+        smtp_password_file=tmp_path / "password",
+        webhook_networks="10.1.0.0/16, 10.2.0.0/16",
     )
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("flyte", "admin"))
+sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("flyte", "admin", "deployment"))
 
 from wing_fixtures import database, doors, wing_database
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtpd.smtp import AuthResult
+from deployment_tls import certificate
 from execution_rows import launch
 from flyte_samples import chain
 from flyteidl.admin import common_pb2, execution_pb2
@@ -510,6 +513,46 @@ def test_a_mail_server_that_does_not_encrypt_gets_nothing(told: Told):
         told.send(told.sender(MailServer("127.0.0.1", mailbox.port, "starttls", "airspace@example.com", "", None)))
         assert mailbox.received == []
     assert told.states() == ["WAITING"]
+
+
+def test_the_password_goes_encrypted_to_a_trusted_mail_server_and_from_a_private_file(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    certificate(tmp_path / "c.pem", tmp_path / "k.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
+    logins = []
+
+    def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+        logins.append((data.login, data.password))
+        return AuthResult(success=data.password == b"hush", handled=False)
+
+    password = tmp_path / "password"
+    write_private(password, b"hush\n", replace=True)
+    told.rule(email("ops@example.com"))
+    told.happen()
+    options = {"tls_context": tls, "require_starttls": True, "auth_required": True, "authenticator": authenticate}
+    with mail_server(**options) as mailbox:
+        server = MailServer("localhost", mailbox.port, "starttls", "airspace@example.com", "airspace", password)
+
+        def tried(reason: str) -> None:
+            told.send(told.sender(server))
+            (delivery,) = told.deliveries()
+            assert (delivery.state, delivery.reason) == (pb.DELIVERY_STATE_WAITING, reason)
+            told.clock.frozen = delivery.next_time.ToMicroseconds()
+
+        tried("the mail server could not be used: SSLCertVerificationError")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "c.pem"))
+        password.chmod(0o644)
+        tried("the file of the mail server's password cannot be used")
+        assert logins == []
+        write_private(password, b"wrong", replace=True)
+        tried("the mail server did not let this server log in (535)")
+        write_private(password, b"hush\n", replace=True)
+        told.send(told.sender(server))
+        assert told.states() == ["DELIVERED"]
+        assert len(mailbox.received) == 1
+    assert logins[-1] == (b"airspace", b"hush")
 
 
 def test_a_server_that_sends_no_email_says_so(told: Told):

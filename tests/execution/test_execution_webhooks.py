@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deployment_tls import certificate
 from notification_receivers import Receiver, receiving
 
 from airspace_server.core.notifications import (
@@ -220,50 +221,20 @@ def test_nobody_who_listens_is_tried_again():
             Webhooks(INSIDE).post(f"http://127.0.0.1:{unheard.getsockname()[1]}/", {}, b"{}")
 
 
-def test_a_certificate_must_be_the_names(tmp_path: Path, resolve):
-    server = _certified(tmp_path, "hooks.example.com")
-    trusting = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+def test_a_certificate_must_be_the_names_and_trusted(tmp_path: Path, resolve):
+    certificate(tmp_path / "c.pem", tmp_path / "k.pem")  # of localhost
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "c.pem"))
+    resolve(("127.0.0.1",))
     with receiving(server) as receiver:
-        url = f"https://hooks.example.com:{receiver.port}/"
-        resolve(("127.0.0.1",))
         with pytest.raises(NotTakenError):
-            Webhooks(INSIDE).post(url, {}, b"{}")  # nobody trusts it
+            Webhooks(INSIDE).post(f"https://localhost:{receiver.port}/", {}, b"{}")
         with pytest.raises(NotTakenError):
-            Webhooks(INSIDE, trusting).post(url.replace("hooks", "other"), {}, b"{}")
+            Webhooks(INSIDE, trusting).post(f"https://hooks.example.com:{receiver.port}/", {}, b"{}")
         assert receiver.received == []
-        Webhooks(INSIDE, trusting).post(url, {}, b"{}")
+        Webhooks(INSIDE, trusting).post(f"https://localhost:{receiver.port}/", {}, b"{}")
         assert len(receiver.received) == 1
-
-
-def _certified(folder: Path, name: str) -> ssl.SSLContext:
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    return context
 
 
 # --- words

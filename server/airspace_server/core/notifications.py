@@ -9,10 +9,8 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-MAX_RULES: Final = 20
-"""Most rules of a pattern."""
-MAX_TARGETS: Final = 20
-"""Most targets of a rule, and most recipients that a launch plan or an execution names."""
+MAX_RECIPIENTS: Final = 20
+"""Most recipients that a launch plan or an execution names."""
 MAX_URL: Final = 2_000
 """Longest URL of a webhook, in characters."""
 MAX_FACT: Final = 1_000

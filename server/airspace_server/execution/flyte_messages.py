@@ -75,6 +75,7 @@ def execution_message(execution: Execution, waiting: Waiting | None = None) -> e
     closure.state_change_details.state = (
         execution_pb2.EXECUTION_ARCHIVED if execution.archived else execution_pb2.EXECUTION_ACTIVE
     )
+    closure.notifications.extend(message.spec.notifications.notifications)
     if execution.workflow is not None:
         closure.workflow_id.CopyFrom(identifier(execution.workflow, identifier_pb2.WORKFLOW))
     # flytekit takes an error that is present, even an empty one, for failure; and closure.outputs must stay unset.

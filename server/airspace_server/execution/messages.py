@@ -57,9 +57,8 @@ def email(delivery: Delivery, sender: str) -> EmailMessage:
     message["Date"] = format_datetime(_moment(delivery.notice.at))
     message["Message-ID"] = f"<{delivery.id}@{sender.partition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(
-        "\n".join([delivery.notice.title, "", *(f"{name}: {fact}" for name, fact in _facts(delivery)), ""])
-    )
+    lines = [delivery.notice.title, "", *(f"{name}: {fact}" for name, fact in _facts(delivery)), ""]
+    message.set_content("\n".join(lines), cte="quoted-printable")  # lines may be longer than SMTP takes
     return message
 
 

@@ -11,7 +11,7 @@ from flyteidl.core import execution_pb2
 
 from airspace_server.core.errors import invalid_field
 from airspace_server.core.execution import ExecutionPhase
-from airspace_server.core.notifications import MAX_TARGETS, Channel, Target, email_problem
+from airspace_server.core.notifications import MAX_RECIPIENTS, Channel, Target, email_problem
 
 _PHASES: Final = {
     execution_pb2.WorkflowExecution.SUCCEEDED: ExecutionPhase.SUCCEEDED,
@@ -36,8 +36,8 @@ def check_notifications(notifications: Iterable[common_pb2.Notification], path: 
         if not notification.phases or any(phase not in _PHASES for phase in notification.phases):
             raise invalid_field(f"{at}.phases", "must be SUCCEEDED, FAILED, ABORTED or TIMED_OUT")
         count += len(recipients)
-    if count > MAX_TARGETS:
-        raise invalid_field(path, f"must name at most {MAX_TARGETS} recipients")
+    if count > MAX_RECIPIENTS:
+        raise invalid_field(path, f"must name at most {MAX_RECIPIENTS} recipients")
 
 
 def recipients(notifications: Iterable[common_pb2.Notification], phase: ExecutionPhase) -> tuple[Target, ...]:
