@@ -451,6 +451,7 @@ def test_what_was_tried_before_leaves_threads_for_what_is_new(told: Told):
     try:
         sender.send()
         until(lambda: len(hung) == THREADS // 2)
+        told.rule(email("others@example.com"), project="*")
         for scope in scopes:
             told.happen(scope, name="new")
         sender.send()
@@ -459,6 +460,39 @@ def test_what_was_tried_before_leaves_threads_for_what_is_new(told: Told):
     finally:
         release.set()
     until(lambda: all(told.deliveries(scope)[1].attempts == 2 for scope in scopes))
+
+
+def test_targets_that_are_dead_leave_threads_for_others_however_many_scopes_name_them(told: Told):
+    scopes = [Scope(f"p{number}", "development") for number in range(THREADS)]
+    for scope in scopes:
+        told.doors.project(scope.project)
+        told.rule(email(f"dead@{scope.project}.example.com"), project=scope.project)
+        told.happen(scope)
+    told.rule(email("alive@example.com"))
+    hanging, hung = threading.Event(), []
+
+    def send(delivery: Delivery) -> None:
+        if delivery.target.address.startswith("dead"):
+            if delivery.notice.subject == "executions/new" and not hanging.is_set():
+                hung.append(delivery.id)
+                hanging.wait()
+            raise NotTakenError("it hangs")
+
+    sender = told.sender(EMAIL=send)
+    sender.send()
+    until(lambda: all(told.deliveries(scope)[0].attempts == 1 for scope in scopes))
+    told.clock.frozen = NOON + 1
+    for scope in scopes:
+        told.happen(scope, name="new")
+    try:
+        sender.send()
+        until(lambda: len(hung) == THREADS // 2)
+        told.happen(DEV)
+        sender.send()
+        until(lambda: told.states(DEV) == ["DELIVERED"])
+        assert len(hung) == THREADS // 2
+    finally:
+        hanging.set()
 
 
 def test_a_fault_in_sending_is_no_end_of_the_sender(told: Told):

@@ -3,8 +3,8 @@
 A message is leased, sent, and then what became of it is written down. A sender that ends in between has sent it or not:
 once its lease is over another one sends it again, with the same id. So every message is sent at least once.
 
-Scopes take turns, and each has few messages under way. Those that were tried before have only half of the threads: they
-wait for targets that are dead, whosever these are, and what is new must not.
+Scopes take turns, and each has few messages under way. Those that may be in vain, because they were tried before or
+their target did not take the last one, have only half of the threads: others do not wait for targets that are dead.
 """
 
 import logging
@@ -21,6 +21,7 @@ from airspace_server.core.notifications import (
     Channel,
     DeliveryState,
     NotTakenError,
+    Target,
     UndeliverableError,
     wait,
 )
@@ -53,7 +54,8 @@ class Sender:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="notifications")
         self._lock = threading.Lock()
         self._under_way: Counter[Scope] = Counter()
-        self._again = 0
+        self._in_vain: set[str] = set()
+        self._dead: set[tuple[Scope, Target]] = set()
         self._closed = False
 
     def send(self) -> None:
@@ -69,7 +71,8 @@ class Sender:
                     if not notifications.lease(tx, delivery, now):
                         continue  # another sender was faster
                 self._under_way[delivery.scope] += 1
-                self._again += delivery.attempts > 0
+                if self._may_be_in_vain(delivery):
+                    self._in_vain.add(delivery.id)
                 self._pool.submit(self._sent, delivery)
 
     def close(self) -> None:
@@ -82,8 +85,11 @@ class Sender:
         return (
             self._under_way.total() < THREADS
             and self._under_way[delivery.scope] < OF_A_SCOPE
-            and (delivery.attempts == 0 or self._again < THREADS // 2)
+            and (len(self._in_vain) < THREADS // 2 or not self._may_be_in_vain(delivery))
         )
+
+    def _may_be_in_vain(self, delivery: Delivery) -> bool:
+        return delivery.attempts > 0 or (delivery.scope, delivery.target) in self._dead
 
     def _sent(self, delivery: Delivery) -> None:
         """Send a message that was leased, write down what became of it, and look for the next."""
@@ -93,7 +99,7 @@ class Sender:
             _log.exception("what became of notification %s could not be written down; it is sent again", delivery.id)
         with self._lock:
             self._under_way[delivery.scope] -= 1
-            self._again -= delivery.attempts > 0
+            self._in_vain.discard(delivery.id)
         try:
             self.send()
         except Exception:
@@ -101,6 +107,9 @@ class Sender:
 
     def _settle(self, delivery: Delivery) -> None:
         state, reason, after = self._outcome(delivery)
+        with self._lock:
+            seen = self._dead.add if state in (DeliveryState.WAITING, DeliveryState.GIVEN_UP) else self._dead.discard
+            seen((delivery.scope, delivery.target))
         now = self._clock()
         then = None if after is None else now + after
         with self._database.write(delivery.scope) as tx:

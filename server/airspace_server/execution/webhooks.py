@@ -57,7 +57,7 @@ def _judge(status: int, retry_after: bytes) -> None:
     if status in range(200, 300):
         return
     if status in _LATER or status >= 500:
-        seconds = int(retry_after) if retry_after.isdigit() else 0
+        seconds = int(retry_after[:6]) if retry_after.isdigit() else 0
         raise NotTakenError(f"it answered {status}", min(seconds, _LONGEST_RETRY_AFTER) * _MICROSECONDS)
     redirected = ", and redirects are not followed" if status in range(300, 400) else ""
     raise UndeliverableError(f"it answered {status}{redirected}")
