@@ -14,7 +14,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def until(condition: Callable[[], Any], what: str = "what was waited for") -> None:
