@@ -3,6 +3,7 @@
 import json
 
 from e2e_clients import PROJECT, Account, create_project, register
+from e2e_server import eventually
 
 IN_DEVELOPMENT = ("-p", PROJECT, "-d", "development")
 
@@ -108,3 +109,22 @@ def test_a_new_service_account_can_do_what_it_is_bound_to_and_nothing_else(admin
     assert [project["id"] for project in apprentice.airspace_json("projects", "list")] == [PROJECT]
     admin.airspace_json("bindings", "delete", *bind)
     assert apprentice.airspace(*read).code == 4
+
+
+def test_whom_rules_name_is_told_of_the_end_and_the_ledger_says_what_became_of_it(admin, developer, flows):
+    in_project = ("-p", "telling", "-d", "development")
+    create_project(admin, "telling")
+    assert register(admin, flows, project="telling").code == 0
+    rule = ("settings", "notifications", *in_project, "--email", "execution-succeeded", "ops@example.com")
+
+    refused = developer.airspace(*rule)
+    shown = admin.airspace_json(*rule)
+    launch = ("executions", "launch", *in_project, "double_lp", "--version", "v1", "--inputs", '{"x": 1}', "--watch")
+    ran = admin.airspace(*launch)
+    eventually(lambda: admin.airspace_json("notifications", "list", *in_project, "--state", "FAILED"))
+    (delivery,) = developer.airspace_json("notifications", "list", *in_project)
+
+    assert (refused.code, ran.code) == (4, 0)
+    assert shown["notifications_origin"] == ["telling", "development"]
+    assert (delivery["event"], delivery["target"]) == ("EXECUTION_SUCCEEDED", "ops@example.com")
+    assert delivery["reason"] == "this server sends no e-mail: smtp_host is not set"
