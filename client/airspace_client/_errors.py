@@ -64,6 +64,7 @@ class Reason(StrEnum):
     TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
     TOO_LARGE = "TOO_LARGE"
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
+    TOO_MANY_CALLS = "TOO_MANY_CALLS"
     UNAVAILABLE = "UNAVAILABLE"
     NOT_IMPLEMENTED = "NOT_IMPLEMENTED"
     INTERNAL = "INTERNAL"
@@ -150,7 +151,7 @@ class Unauthenticated(AirspaceError):
 
 
 class ResourceExhausted(AirspaceError):
-    """Too many watchers, more bytes than one side takes, or a quota: when to try again is then in the metadata."""
+    """Too many watchers or calls, more bytes than one side takes, or a quota: when to try again is in the metadata."""
 
     code = "RESOURCE_EXHAUSTED"
 

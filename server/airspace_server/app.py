@@ -82,6 +82,7 @@ from airspace_server.execution.watch import Watcher
 from airspace_server.execution.webhooks import Webhooks
 from airspace_server.flyte.errors import translate
 from airspace_server.rpc.interceptors import Guards, Method
+from airspace_server.rpc.rationing import Rates
 from airspace_server.rpc.server import Service, Tls, bind
 from airspace_server.rpc.status import native
 from airspace_server.rpc.validation import Validator
@@ -154,10 +155,12 @@ class Parts:
             Peers(settings.tls_client_accounts),
         )
         self.guards = Guards(
-            self.authenticator.authenticate,
+            self.authenticator.identify,
+            self.authenticator.confirm,
             lambda: self.policy.snapshot().grants,
             self.ledger.refused,
             self.usage.count,
+            Rates(settings.calls_per_second, settings.project_calls_per_second),
         )
         self.identity = _identity(settings)
         self.tls = _tls(self.identity, None)

@@ -34,6 +34,7 @@ from airspace_server.engine.runners.local import LocalRunner
 from airspace_server.engine.runners.sandbox import Sandbox
 from airspace_server.engine.worker import Worker
 from airspace_server.rpc.forward import Forwarder, Route
+from airspace_server.rpc.rationing import Room
 from airspace_server.rpc.server import Handlers, Listener, handlers
 from airspace_server.settings import Settings, SettingsError, StartError
 from airspace_server.storage.database import Database
@@ -56,10 +57,10 @@ def serve(settings: Settings) -> None:
         execution = Listener(
             # Nobody needs to find it here, so any free port does unless one was asked for.
             settings.address(settings.execution_port if "execution_port" in settings.model_fields_set else 0),
-            handlers([method for method in methods if executes(method)], parts.guards),
+            handlers([method for method in methods if executes(method)], parts.guards, Room()),
             tls=parts.mutual_tls,
         )
-        admins = _admin_listeners(parts, handlers(methods, parts.guards))
+        admins = _admin_listeners(parts, handlers(methods, parts.guards, Room()))
         admin = admins[0]
         _seed(parts, settings.address(admin.port))
         found = settings.model_copy(update={"grpc_port": admin.port, "http_port": _port(http_socket)})
@@ -75,8 +76,9 @@ def serve_admin(settings: Settings) -> None:
     with _stopping() as stop, _alone(settings), _http_socket(settings) as http_socket, execution:
         parts = _prepared(settings, _port(http_socket), migrates=True)
         methods = parts.methods()
-        own = handlers([method for method in methods if not executes(method)], parts.guards)
-        forwarder = Forwarder(execution, parts.token_of, parts.ledger.refused)
+        room = Room()
+        own = handlers([method for method in methods if not executes(method)], parts.guards, room)
+        forwarder = Forwarder(execution, parts.token_of, parts.guards, room)
         passed = forwarder.handlers([method for method in methods if executes(method)])
         admins = _admin_listeners(parts, _merged(own, passed))
         _seed(parts, settings.address(admins[0].port))
@@ -92,7 +94,7 @@ def serve_execution(settings: Settings) -> None:
         parts = _prepared(settings, settings.http_port, migrates=False)
         methods = [method for method in parts.methods() if executes(method)]
         address = settings.address(settings.execution_port)
-        listener = Listener(address, handlers(methods, parts.guards), tls=parts.mutual_tls)
+        listener = Listener(address, handlers(methods, parts.guards, Room()), tls=parts.mutual_tls)
         with _serving(parts, [listener], None), _by_itself(parts):
             _say(f"airspace execution ready grpc={settings.address(listener.port)} data={settings.data}")
             stop.wait()

@@ -116,6 +116,10 @@ class Settings(BaseSettings):
     """The file that holds the password, for its owner alone."""
     webhook_networks: str = ""
     """Networks inside, with commas, that webhooks may lead to, over http too; all else must be public, and https."""
+    calls_per_second: int = Field(200, ge=1, le=1_000_000)
+    """How fast one caller's calls may come, in one process; ten seconds' worth at once."""
+    project_calls_per_second: int = Field(500, ge=1, le=1_000_000)
+    """The same of all calls about one project."""
     sandbox: bool | None = None
     """Whether tasks are shut in; must be said in production, and otherwise is so where the machine can."""
 

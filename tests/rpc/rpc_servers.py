@@ -24,7 +24,8 @@ from airspace_server.app import FLYTE_SERVICES, NATIVE_SERVICES, Parts
 from airspace_server.core.permissions import Permission
 from airspace_server.core.scope import Scope, ScopePattern
 from airspace_server.flyte.errors import translate
-from airspace_server.rpc.interceptors import Handler, Method
+from airspace_server.rpc.interceptors import Guards, Handler, Method
+from airspace_server.rpc.rationing import Room
 from airspace_server.rpc.server import Listener, Service, bind, handlers
 from airspace_server.rpc.status import native
 from airspace_server.rpc.validation import Validator
@@ -188,10 +189,12 @@ class Airspace:
         self.parts.policy.refresh()
 
     @contextlib.contextmanager
-    def served(self, methods: Iterable[Method] | None = None) -> Iterator[Callable[[str], Caller]]:
+    def served(
+        self, methods: Iterable[Method] | None = None, guards: Guards | None = None, room: Room | None = None
+    ) -> Iterator[Callable[[str], Caller]]:
         """Serve these methods, all of them as they are if not said; give callers by the names of their accounts."""
         served = self.methods.values() if methods is None else methods
-        listener = Listener("127.0.0.1:0", handlers(served, self.parts.guards))
+        listener = Listener("127.0.0.1:0", handlers(served, guards or self.parts.guards, room or Room()))
         listener.start()
         with grpc.insecure_channel(f"127.0.0.1:{listener.port}", options=[("grpc.enable_retries", 0)]) as channel:
             yield lambda name: Caller(channel, self.tokens[name] if name else "")
@@ -217,7 +220,9 @@ class Airspace:
 @contextlib.contextmanager
 def airspace(url: str, data: Path) -> Iterator[Airspace]:
     """Build a server over a migrated database, with an administrator's account "admin"."""
-    parts = Parts(Settings(data=data, database_url=url), 1)
+    unlimited = 1_000_000  # tests ask one server for more than anybody else would
+    settings = Settings(data=data, database_url=url, calls_per_second=unlimited, project_calls_per_second=unlimited)
+    parts = Parts(settings, 1)
     parts.start()
     try:
         server = Airspace(parts, url)

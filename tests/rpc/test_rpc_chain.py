@@ -62,8 +62,8 @@ def watch() -> execution_pb.WatchExecutionRequest:
 
 
 def test_the_chain_is_in_this_order():
-    assert [step.__name__ for step in AROUND] == ["telemetry", "log", "errors"]
-    assert [step.__name__ for step in BEFORE] == ["authenticate", "decode", "authorize", "validate"]
+    assert [step.__name__ for step in AROUND] == ["telemetry", "log", "errors", "rationed"]
+    assert [step.__name__ for step in BEFORE] == ["confirm", "decode", "authorize", "count", "validate"]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import grpc
 import pytest
 from rpc_servers import Airspace
 
+from airspace_server.rpc.rationing import THREADS
 from airspace_server.rpc.receiving import Receiver
-from airspace_server.rpc.server import THREADS
 
 GET = "/flyteidl.service.AdminService/GetVersion"
 PUBLIC = "/flyteidl.service.AuthMetadataService/GetPublicClientConfig"

@@ -79,10 +79,13 @@ def test_a_stream_ends_soon_after_its_caller_may_no_longer_see_it(populated: Air
 def test_streams_are_bounded_and_calls_still_answered(populated: Airspace):
     request = request_for(WATCH, OURS, populated)
     with populated.served() as caller:
-        admin = caller("admin")
-        streams = [admin.stream(WATCH, request) for _ in range(12)]
-        for stream in streams:
-            assert next(stream)
+        admin, streams = caller("admin"), []
+        for number in range(12):
+            populated.account(f"watcher-{number}", ("viewer", "ours/*"))
+        for name in populated.tokens:
+            if name.startswith("watcher-"):
+                streams.append(caller(name).stream(WATCH, request))
+                assert next(streams[-1])
         assert admin(WATCH, request).reason == "TOO_MANY_STREAMS"
         assert not admin(GET, request_for(GET, OURS, populated)).status
         for stream in streams:

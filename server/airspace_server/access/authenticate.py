@@ -92,6 +92,13 @@ class Authenticator:
         the policy, which knows the service accounts, cannot be had; for an execution's token also what the database
         raises.
         """
+        return self.confirm(self.identify(authorization_header, certificate))
+
+    def identify(self, authorization_header: str | None, certificate: Certificate = _no_certificate) -> Principal:
+        """Return whom a call names, without asking the database: of an execution not yet on whose behalf it acts.
+
+        Raises as `authenticate` does, but for what the database raises.
+        """
         if authorization_header is None:
             account, _ = self.certified(certificate)
             return Principal(service_account(account))
@@ -113,9 +120,14 @@ class Authenticator:
         # A token of another generation was given out for a secret that was replaced.
         if identity.account is not None and self._generation(identity.account) != identity.generation:
             raise token_invalid()
-        if identity.principal.execution is not None:
-            return self._delegated(identity.principal.execution)
         return identity.principal
+
+    def confirm(self, principal: Principal) -> Principal:
+        """Return the principal that an identified one is: an execution with its launcher, while it runs.
+
+        Raises TOKEN_INVALID, ACCOUNT_DISABLED, UNAVAILABLE and what the database raises.
+        """
+        return principal if principal.execution is None else self._delegated(principal.execution)
 
     def certified(self, certificate: Certificate) -> tuple[str, int]:
         """Return the service account of a certificate, and the generation of that account's secret as of now.

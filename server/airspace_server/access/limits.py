@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 REMEMBERED: Final = 1024
-"""Most keys that one limit remembers, and most that were seen lately."""
+"""Most keys that one limit remembers where nothing else is said, and most that were seen lately."""
 _OWN_BITS: Final = 64  # of an IPv6 address: whoever has one has the others of its network too
 
 
@@ -37,11 +37,12 @@ class Bucket:
 
 
 class Limit:
-    """A bucket for each key. Made-up keys push each other out. Safe to share between threads."""
+    """A bucket for each of the last keys. Made-up ones push each other out. Safe to share between threads."""
 
-    def __init__(self, burst: int, rate: float) -> None:
+    def __init__(self, burst: int, rate: float, remembered: int = REMEMBERED) -> None:
         self._burst = burst
         self._rate = rate
+        self._remembered = remembered
         self._lock = threading.Lock()
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
@@ -55,7 +56,7 @@ class Limit:
             bucket = self._buckets.get(key)
             if bucket is None:
                 bucket = self._buckets[key] = Bucket(self._burst, self._rate, self._burst, now)
-                if len(self._buckets) > REMEMBERED:
+                if len(self._buckets) > self._remembered:
                     self._buckets.popitem(last=False)
             self._buckets.move_to_end(key)
             return bucket.take(now)

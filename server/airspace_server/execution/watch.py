@@ -1,8 +1,8 @@
 """Watching: the transitions of an execution as they are committed, from the first one on.
 
-A stream holds a thread of its listener while it lives, so their number is bounded and the next one is refused instead
-of starving calls; and no scope has so many of them that others could not watch. Each asks the database ten times a
-second, and every second whether it would still be allowed.
+A stream holds a thread while it lives and looks at the database, so their number is bounded and the next one is refused;
+and no scope has so many of them that others could not watch. How many of them one caller may have is decided before
+(rpc/rationing.py). Each asks the database ten times a second, and every second whether it would still be allowed.
 """
 
 import threading
@@ -20,7 +20,7 @@ from airspace_server.core.scope import ExecutionId
 from airspace_server.execution.store import Executions
 
 MAX_STREAMS: Final = 24
-"""Streams that one server process serves at once; half of a listener's threads stay free for other calls."""
+"""Streams that one server process serves at once."""
 _POLL_SECONDS: Final = 0.1
 _RECHECK_SECONDS: Final = 1.0
 

@@ -8,17 +8,29 @@ certificate and not the caller's, so for a caller who is known by a certificate 
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NoReturn, Self
 
 import grpc
 
+from airspace_server.access.identity import Principal
 from airspace_server.audit.ledger import Refusal
 from airspace_server.certificates import Identity
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.rpc.interceptors import MAX_MESSAGE, REFUSED, Method, request_id_of, told
-from airspace_server.rpc.receiving import Receiver
+from airspace_server.rpc.interceptors import (
+    MAX_MESSAGE,
+    RATIONED,
+    REFUSED,
+    Guards,
+    Method,
+    count_rationed,
+    request_id_of,
+    told,
+)
+from airspace_server.rpc.rationing import Room
+from airspace_server.rpc.receiving import Receiver, on_threads
 from airspace_server.rpc.server import Handlers, certificate_of
-from airspace_server.rpc.status import end, native, status_of
+from airspace_server.rpc.status import Translate, end, native, status_of
 
 _log: Final = logging.getLogger("airspace.rpc")
 
@@ -80,19 +92,22 @@ class Route:
 class Forwarder:
     """Passes methods on to another server until `close` is called.
 
-    `token_of` makes a token for whoever shows a certificate and no token, and raises for nobody. It tells `refused` of
-    calls that end here because of who made them.
+    `token_of` makes a token for whoever shows a certificate and no token, and raises for nobody. It asks the guards
+    whom a call names, and tells them of those that end here because of who made them. A call has a place in the room of
+    this listener until it ends, under its caller; how fast its caller calls is counted behind.
     """
 
     def __init__(
         self,
         to: Route,
         token_of: Callable[[Callable[[], bytes | None]], str],
-        refused: Callable[[Refusal, str], None],
+        guards: Guards,
+        room: Room,
     ) -> None:
         self._to = to
         self._token_of = token_of
-        self._refused = refused
+        self._guards = guards
+        self._room = room
         self._receiver = Receiver()
         self._lock = threading.Lock()
         self._streams: set[Any] = set()
@@ -104,10 +119,11 @@ class Forwarder:
         for method in methods:
             service, name = method.path[1:].split("/")
             if method.streams:
-                stream: Any = grpc.stream_stream_rpc_method_handler(self._stream(method.path))
+                behaviour = on_threads(self._stream(method), self._room.stream_threads)
+                stream: Any = grpc.stream_stream_rpc_method_handler(behaviour)
                 made.setdefault(service, {})[name] = stream
             else:
-                unary: Any = grpc.stream_unary_rpc_method_handler(self._unary(method.path))
+                unary: Any = grpc.stream_unary_rpc_method_handler(self._unary(method))
                 made.setdefault(service, {})[name] = unary
         return made
 
@@ -119,56 +135,83 @@ class Forwarder:
         for stream in streams:
             stream.cancel()
 
-    def _unary(self, path: str) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
+    def _unary(self, method: Method) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
         def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-            payload, metadata = self._received(path, messages, context)
-            call: Any = self._to.channel().unary_unary(path)
-            try:
-                response, made = call.with_call(payload, timeout=_deadline(context), metadata=metadata)
-            except grpc.RpcError as error:
-                _give_back(error, context)
+            with self._place(method, context):
+                payload, metadata = self._received(method, messages, context)
+                call: Any = self._to.channel().unary_unary(method.path)
+                try:
+                    response, made = call.with_call(payload, timeout=_deadline(context), metadata=metadata)
+                except grpc.RpcError as error:
+                    _give_back(error, context)
             context.set_trailing_metadata(_only(made.trailing_metadata(), _GIVEN_BACK))
             answer: bytes = response
             return answer
 
         return behave
 
-    def _received(self, path: str, messages: Iterator[bytes], context: grpc.ServicerContext) -> tuple[bytes, Metadata]:
-        """Wait for the call's message, and say what goes with it.
-
-        Only from callers who show a token, which is looked at behind, or a certificate that counts here.
-        """
-        metadata = _only(context.invocation_metadata(), _PASSED)
+    @contextmanager
+    def _place(self, method: Method, context: grpc.ServicerContext) -> Iterator[None]:
+        """Give a call a place until it ends, under whom it names; who names nobody that counts here is told off."""
+        with self._told(method, context):
+            give_back = self._room.take(self._named(context), streams=method.streams)
         try:
-            if not any(key == "authorization" for key, _ in metadata):
-                metadata += (("authorization", f"Bearer {self._token_of(lambda: certificate_of(context))}"),)
-            return self._receiver.message(messages, context), metadata
+            yield
+        finally:
+            give_back()
+
+    def _named(self, context: grpc.ServicerContext) -> Principal:
+        header = dict(context.invocation_metadata() or ()).get("authorization")
+        sent = header if isinstance(header, str) else None
+        return self._guards.rates.identified(
+            lambda: self._guards.identify(sent, lambda: certificate_of(context)), context.peer
+        )
+
+    @contextmanager
+    def _told(self, method: Method, context: grpc.ServicerContext) -> Iterator[None]:
+        """End the call with the status of whatever is raised in here."""
+        try:
+            yield
         except Exception as error:
             request_id = _request_id(context)
             problem = told(error, request_id)
             if problem.code in REFUSED:
-                self._refused(Refusal("", path, "", "", "", problem.reason.value), request_id)
-            _end(context, problem, request_id)
+                refusal = Refusal("", method.path, "", "", "", problem.reason.value)
+                self._guards.refused(refusal, request_id)
+            if problem.reason in RATIONED:
+                count_rationed(method.path, problem)
+            _end(context, problem, request_id, method.translate)
 
-    def _stream(self, path: str) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
+    def _received(
+        self, method: Method, messages: Iterator[bytes], context: grpc.ServicerContext
+    ) -> tuple[bytes, Metadata]:
+        """Wait for the call's message, and say what goes with it: always a token."""
+        metadata = _only(context.invocation_metadata(), _PASSED)
+        with self._told(method, context):
+            if not any(key == "authorization" for key, _ in metadata):
+                metadata += (("authorization", f"Bearer {self._token_of(lambda: certificate_of(context))}"),)
+            return self._receiver.message(messages, context), metadata
+
+    def _stream(self, method: Method) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
         def behave(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-            payload, metadata = self._received(path, messages, context)
-            call: Any = self._to.channel().unary_stream(path)
-            made = call(payload, timeout=_deadline(context), metadata=metadata)
-            context.add_callback(made.cancel)  # whoever stops listening here stops it there
-            with self._lock:
-                self._streams.add(made)
-                if self._closed:
-                    made.cancel()
-            try:
-                yield from made
-            except grpc.RpcError as error:
-                if self._closed and error.code() is grpc.StatusCode.CANCELLED:
-                    _unavailable(context, "the server is shutting down; watch again")
-                _give_back(error, context)
-            finally:
+            with self._place(method, context):
+                payload, metadata = self._received(method, messages, context)
+                call: Any = self._to.channel().unary_stream(method.path)
+                made = call(payload, timeout=_deadline(context), metadata=metadata)
+                context.add_callback(made.cancel)  # whoever stops listening here stops it there
                 with self._lock:
-                    self._streams.discard(made)
+                    self._streams.add(made)
+                    if self._closed:
+                        made.cancel()
+                try:
+                    yield from made
+                except grpc.RpcError as error:
+                    if self._closed and error.code() is grpc.StatusCode.CANCELLED:
+                        _unavailable(context, "the server is shutting down; watch again")
+                    _give_back(error, context)
+                finally:
+                    with self._lock:
+                        self._streams.discard(made)
 
         return behave
 
@@ -202,7 +245,7 @@ def _request_id(context: grpc.ServicerContext) -> str:
     return request_id_of(dict(context.invocation_metadata() or ()))
 
 
-def _end(context: grpc.ServicerContext, error: ApiError, request_id: str) -> NoReturn:
+def _end(context: grpc.ServicerContext, error: ApiError, request_id: str, translate: Translate = native) -> NoReturn:
     """End a call that the other server did not end."""
-    _log.warning("a call was not forwarded", extra={"airspace": {"request_id": request_id, "reason": error.message}})
-    end(context, status_of(error, request_id, native), request_id)
+    _log.info("a call was not forwarded", extra={"airspace": {"request_id": request_id, "reason": error.message}})
+    end(context, status_of(error, request_id, translate), request_id)

@@ -1,7 +1,8 @@
 """What every call goes through, in one visible order.
 
-    AROUND   telemetry, log, errors                      see the call begin and end
-    BEFORE   authenticate, decode, authorize, validate   run in this order and stop the call by raising ApiError
+    AROUND   telemetry, log, errors   see the call begin and end
+             rationed                 finds out whom it names, and gives it a place until it ends
+    BEFORE   confirm, decode, authorize, count, validate   run in this order and stop the call by raising ApiError
 
 Then the handler runs. Nothing else authorizes, nothing else makes a status. A request is decoded only for a caller
 whose identity is known, and validated only for one who may make the call, so that nobody else learns from an answer.
@@ -30,6 +31,8 @@ from airspace_server.access.identity import ANONYMOUS, Principal
 from airspace_server.access.rules import Guard, Rule
 from airspace_server.audit.ledger import Actor, Refusal, acting
 from airspace_server.core.errors import ApiError, Code, Reason
+from airspace_server.core.scope import ANY
+from airspace_server.rpc.rationing import Rates, Room
 from airspace_server.rpc.status import Translate, end, native, status_of
 from airspace_server.rpc.validation import Check
 
@@ -41,12 +44,17 @@ _tracer: Final = trace.get_tracer("airspace_server")
 _duration: Final = metrics.get_meter("airspace_server").create_histogram(
     "rpc.server.duration", unit="ms", description="How long calls took, by method and code."
 )
+_refused: Final = metrics.get_meter("airspace_server").create_counter(
+    "rpc.server.refused", description="Calls that were refused because there were too many, by method and limit."
+)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNFORESEEN: Final = ApiError(Reason.INTERNAL, "internal error; the request id finds it in the server's log")
 _MAX_SCOPE: Final = 127  # two names of 63 characters and a slash; what is longer was not validated yet
 
 REFUSED: Final = frozenset({Code.PERMISSION_DENIED, Code.UNAUTHENTICATED})
 """How calls end that the audit has, because of who made them."""
+RATIONED: Final = frozenset({Reason.TOO_MANY_CALLS, Reason.TOO_MANY_STREAMS})
+"""Why calls end that metrics count as refused, because of how many there are."""
 
 Handler = Callable[[Any, Call], Any]
 """Answers a request: with a message, or for a stream with an iterator of messages."""
@@ -67,15 +75,18 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What the chain asks: who calls, and what the policy says now. Both raise ApiError when they cannot tell.
+    """What the chain asks: whom a call names, who that is, and what the policy says now.
 
-    It tells `refused` of every call that ends because of who made it, and `used` of what calls asked for.
+    These raise ApiError when they cannot tell. It tells `refused` of every call that ends because of who made it, and
+    `used` of what calls asked for; `rates` are how fast calls may come.
     """
 
-    authenticate: Callable[[str | None, Callable[[], bytes | None]], Principal]
+    identify: Callable[[str | None, Callable[[], bytes | None]], Principal]
+    confirm: Callable[[Principal], Principal]
     grants: Callable[[], Grants]
     refused: Callable[[Refusal, str], None]
     used: Callable[[Principal, str, Sequence[Need]], None]
+    rates: Rates
 
 
 class Stopped(Exception):  # noqa: N818 -- not an error of this program: the call ends with a status
@@ -88,10 +99,12 @@ class Exchange:
 
     method: Method
     guards: Guards
+    room: Room
     receive: Callable[[], bytes]
     metadata: Mapping[str, str | bytes]
     active: Callable[[], bool]
     certificate: Callable[[], bytes | None]
+    connection: Callable[[], str]
     request_id: str
     principal: Principal = ANONYMOUS
     request: Any = None
@@ -142,8 +155,15 @@ class Exchange:
 
     def recheck(self) -> None:
         """Authenticate and authorize the call once more, with the token's age and the policy of now."""
-        authenticate(self)
+        if self.method.rule.guard is not Guard.PUBLIC:
+            self.principal = self.identify()
+            confirm(self)
         authorize(self)
+
+    def identify(self) -> Principal:
+        """Find out whom the call names. Raises ApiError."""
+        header = self.metadata.get("authorization")
+        return self.guards.identify(header if isinstance(header, str) else None, self.certificate)
 
 
 # --- around the call
@@ -208,6 +228,11 @@ def log(exchange: Exchange) -> Iterator[None]:
             )
 
 
+def count_rationed(method: str, problem: ApiError) -> None:
+    """Count a call that was refused because there were too many: by method and limit, never by tenant."""
+    _refused.add(1, {"rpc.method": method, "limit": problem.metadata.get("limit", "streams_in_all")})
+
+
 def told(error: Exception, request_id: str) -> ApiError:
     """Say what a caller is told of an exception; what is not meant for callers is logged and becomes a fixed text."""
     if isinstance(error, ApiError):
@@ -234,6 +259,8 @@ def errors(exchange: Exchange) -> Iterator[None]:
     exchange.reason = problem.reason.value
     if problem.code in REFUSED:
         exchange.guards.refused(exchange.refusal(problem), exchange.request_id)
+    if problem.reason in RATIONED:
+        count_rationed(exchange.method.path, problem)
     try:
         exchange.status = status_of(problem, exchange.request_id, exchange.method.translate)
     except Exception:
@@ -243,16 +270,33 @@ def errors(exchange: Exchange) -> Iterator[None]:
     raise Stopped
 
 
+@contextlib.contextmanager
+def rationed(exchange: Exchange) -> Iterator[None]:
+    """Find out whom the call names and count it; only public methods go without, which have threads of their own.
+
+    A call has its place until it ends, also while its message is waited for.
+    """
+    rates = exchange.guards.rates
+    if exchange.method.rule.guard is Guard.PUBLIC:
+        rates.count_nobody(exchange.connection())
+        yield
+        return
+    exchange.principal = rates.identified(exchange.identify, exchange.connection)
+    give_back = exchange.room.take(exchange.principal, streams=exchange.method.streams)
+    try:
+        rates.count(exchange.principal)
+        yield
+    finally:
+        give_back()
+
+
 # --- before the handler
 
 
-def authenticate(exchange: Exchange) -> None:
-    """Find out who calls; only public methods go without."""
+def confirm(exchange: Exchange) -> None:
+    """Find out who calls: of an execution, whether it runs and on whose behalf."""
     if exchange.method.rule.guard is not Guard.PUBLIC:
-        header = exchange.metadata.get("authorization")
-        exchange.principal = exchange.guards.authenticate(
-            header if isinstance(header, str) else None, exchange.certificate
-        )
+        exchange.principal = exchange.guards.confirm(exchange.principal)
 
 
 def decode(exchange: Exchange) -> None:
@@ -278,6 +322,13 @@ def authorize(exchange: Exchange) -> None:
             raise denial(exchange.missing)
     elif rule.filter is not None:
         exchange.visible = visible(exchange.principal, rule.filter, exchange.grants)
+
+
+def count(exchange: Exchange) -> None:
+    """Count the call to the projects that it is about; only here: who may not call uses up nothing of theirs."""
+    projects = {need.target.project for need in exchange.needs}
+    for project in projects - {ANY}:
+        exchange.guards.rates.count_project(project)
 
 
 def validate(exchange: Exchange) -> None:
@@ -307,14 +358,14 @@ def denial(missing: Need) -> ApiError:
     )
 
 
-AROUND: Final[tuple[Callable[[Exchange], AbstractContextManager[None]], ...]] = (telemetry, log, errors)
-BEFORE: Final[tuple[Callable[[Exchange], None], ...]] = (authenticate, decode, authorize, validate)
+AROUND: Final[tuple[Callable[[Exchange], AbstractContextManager[None]], ...]] = (telemetry, log, errors, rationed)
+BEFORE: Final[tuple[Callable[[Exchange], None], ...]] = (confirm, decode, authorize, count, validate)
 
 
 def answer(exchange: Exchange) -> bytes:
     """Take a call with one answer through the chain. Raises Stopped when it ends with a status."""
-    telemetry_, log_, errors_ = (around(exchange) for around in AROUND)
-    with telemetry_, log_, errors_:
+    telemetry_, log_, errors_, rationed_ = (around(exchange) for around in AROUND)
+    with telemetry_, log_, errors_, rationed_:
         for step in BEFORE:
             step(exchange)
         with acting(exchange.actor):
@@ -323,8 +374,8 @@ def answer(exchange: Exchange) -> bytes:
 
 def stream(exchange: Exchange) -> Iterator[bytes]:
     """Take a call with a stream of answers through the same chain. Raises Stopped when it ends with a status."""
-    telemetry_, log_, errors_ = (around(exchange) for around in AROUND)
-    with telemetry_, log_, errors_:
+    telemetry_, log_, errors_, rationed_ = (around(exchange) for around in AROUND)
+    with telemetry_, log_, errors_, rationed_:
         for step in BEFORE:
             step(exchange)
         answers = iter(exchange.method.handler(exchange.request, exchange.call))

@@ -62,7 +62,7 @@ class Receiver:
                     context.cancel()
 
 
-def open_to_anyone(behaviour: Any, threads: futures.ThreadPoolExecutor) -> Any:
+def on_threads(behaviour: Any, threads: futures.ThreadPoolExecutor) -> Any:
     """Serve a behaviour on threads of its own, as grpcio lets a behaviour name them."""
     behaviour.experimental_thread_pool = threads
     return behaviour

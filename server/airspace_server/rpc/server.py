@@ -32,12 +32,10 @@ from airspace_server.rpc.interceptors import (
     stop,
     stream,
 )
-from airspace_server.rpc.receiving import Receiver, open_threads, open_to_anyone
+from airspace_server.rpc.rationing import THREADS, Room
+from airspace_server.rpc.receiving import Receiver, on_threads, open_threads
 from airspace_server.rpc.status import Translate
 from airspace_server.rpc.validation import Validator
-
-THREADS: Final = 48
-"""Calls that one listener works on at once; further ones wait."""
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
@@ -126,15 +124,17 @@ Handlers = Mapping[str, dict[str, "grpc.RpcMethodHandler[bytes, bytes]"]]
 """grpc's handlers, by service and method name."""
 
 
-def handlers(methods: Iterable[Method], guards: Guards) -> Handlers:
-    """Make grpc's handlers of methods."""
+def handlers(methods: Iterable[Method], guards: Guards, room: Room) -> Handlers:
+    """Make grpc's handlers of methods, for the listener that has this room."""
     receiver, public = Receiver(), open_threads()
     made: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = {}
     for method in methods:
         service, name = method.path[1:].split("/")
-        behaviour: Any = (_stream_behaviour if method.streams else _unary_behaviour)(method, guards, receiver)
+        behaviour: Any = (_stream_behaviour if method.streams else _unary_behaviour)(method, guards, room, receiver)
         if method.rule.guard is Guard.PUBLIC:
-            behaviour = open_to_anyone(behaviour, public)
+            behaviour = on_threads(behaviour, public)
+        elif method.streams:
+            behaviour = on_threads(behaviour, room.stream_threads)
         make: Any = grpc.stream_stream_rpc_method_handler if method.streams else grpc.stream_unary_rpc_method_handler
         made.setdefault(service, {})[name] = make(behaviour)
     return made
@@ -144,16 +144,18 @@ Messages = Iterator[bytes]
 
 
 def _exchange(
-    method: Method, guards: Guards, receiver: Receiver, messages: Messages, context: grpc.ServicerContext
+    method: Method, guards: Guards, room: Room, receiver: Receiver, messages: Messages, context: grpc.ServicerContext
 ) -> Exchange:
     metadata = {key: value for key, value in context.invocation_metadata()}  # noqa: C416 -- grpc's own tuples
     return Exchange(
         method,
         guards,
+        room,
         lambda: receiver.message(messages, context),
         metadata,
         context.is_active,
         lambda: certificate_of(context),
+        context.peer,
         request_id_of(metadata),
     )
 
@@ -165,10 +167,10 @@ def certificate_of(context: grpc.ServicerContext) -> bytes | None:
 
 
 def _unary_behaviour(
-    method: Method, guards: Guards, receiver: Receiver
+    method: Method, guards: Guards, room: Room, receiver: Receiver
 ) -> Callable[[Messages, grpc.ServicerContext], bytes]:
     def behave(messages: Messages, context: grpc.ServicerContext) -> bytes:
-        exchange = _exchange(method, guards, receiver, messages, context)
+        exchange = _exchange(method, guards, room, receiver, messages, context)
         try:
             response = answer(exchange)
         except Stopped:
@@ -181,10 +183,10 @@ def _unary_behaviour(
 
 
 def _stream_behaviour(
-    method: Method, guards: Guards, receiver: Receiver
+    method: Method, guards: Guards, room: Room, receiver: Receiver
 ) -> Callable[[Messages, grpc.ServicerContext], Iterator[bytes]]:
     def behave(messages: Messages, context: grpc.ServicerContext) -> Iterator[bytes]:
-        exchange = _exchange(method, guards, receiver, messages, context)
+        exchange = _exchange(method, guards, room, receiver, messages, context)
         try:
             yield from stream(exchange)
         except Stopped:
@@ -217,8 +219,8 @@ class Listener:
             experimental_non_blocking=True, experimental_thread_pool=futures.ThreadPoolExecutor(2, "health")
         )
         public = open_threads()
-        open_to_anyone(health.HealthServicer.Check, public)
-        open_to_anyone(reflection.ReflectionServicer.ServerReflectionInfo, public)
+        on_threads(health.HealthServicer.Check, public)
+        on_threads(reflection.ReflectionServicer.ServerReflectionInfo, public)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
