@@ -107,7 +107,12 @@ class Process:
         self.ended()
 
 
-READY = {"admin": "airspace ready", "execution": "airspace execution ready", "worker": "airspace worker ready"}
+READY = {
+    "all": "airspace ready",
+    "admin": "airspace ready",
+    "execution": "airspace execution ready",
+    "worker": "airspace worker ready",
+}
 
 
 class Deployment:
@@ -130,7 +135,7 @@ class Deployment:
 
     def start(self, *names: str) -> None:
         for name in names:
-            command = (name,) if name == "worker" else ("serve", name)
+            command = {"all": ("serve",), "worker": ("worker",)}.get(name, ("serve", name))
             process = Process(command, self.settings, self.data.parent / f"{name}.log")
             process.start(READY[name])
             self.processes[name] = process

@@ -39,10 +39,12 @@ def run(request, tmp_path, programs, artifacts, sandbox, gate):
     """Run code as an attempt that declares this much memory; return how it ended, and its folder."""
     runner = LocalRunner(tmp_path / "work", programs, sandbox=None if request.param == "free" else sandbox)
 
-    def run(code, memory="64Mi"):
+    def run(code, memory="64Mi", disk=None):
         template = task("t", ACT="exec", CODE=HOLD + code, GATE=str(gate))
-        if memory:
-            template.container.resources.limits.add(name=tasks_pb2.Resources.MEMORY, value=memory)
+        declared = {tasks_pb2.Resources.MEMORY: memory, tasks_pb2.Resources.EPHEMERAL_STORAGE: disk}
+        for name, value in declared.items():
+            if value:
+                template.container.resources.limits.add(name=name, value=value)
         raw_data = artifacts.prefix(SCOPE, "data", "e1", "n0", "0")
         spec = AttemptSpec(ExecutionId(SCOPE, "e1"), "wf", "lp", "n0", 0, template, literals(x=1), raw_data)
         prepared = runner.prepare(spec)
@@ -119,6 +121,76 @@ def test_a_task_that_floods_its_log_is_ended(run, monkeypatch):
         assert (outcome.error.code, outcome.error.kind) == ("LOG_TOO_LARGE", ErrorKind.USER)
         assert outcome.error.message == f"the task wrote more than {1 << 20} bytes to {name}"
         assert (folder / name).stat().st_size > 1 << 20
+
+
+FILL = """
+def fill(name, mib):
+    with open(name, "wb") as file:
+        for _ in range(mib):
+            file.write(os.urandom(1 << 20))
+"""
+
+
+def overflowed(outcome, of="16Mi"):
+    assert isinstance(outcome, Failed), outcome
+    assert (outcome.error.code, outcome.error.kind) == ("DISK_EXCEEDED", ErrorKind.USER)
+    assert outcome.error.message == f"the task used more than its {of} of disk"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "fill('x', 40); wait_for('/never')",
+        "os.makedirs('deep/' + 'd/' * 500); fill('deep/x', 40); wait_for('/never')",
+        "[fill(f'x{n}', 1) for n in range(40)]; wait_for('/never')",
+        "file = open('x', 'wb'); os.remove('x'); file.write(os.urandom(40 << 20)); file.flush(); wait_for('/never')",
+        "fill(os.path.join(os.environ['TMPDIR'], 'x'), 40); wait_for('/never')",
+    ],
+    ids=["one file", "a deep one", "many", "one without a name", "temporary"],
+)
+def test_a_task_that_keeps_more_on_disk_than_it_declares_is_ended(run, code):
+    overflowed(run(FILL + code, None, "16Mi")[0])
+
+
+def test_data_that_a_task_writes_to_where_it_was_told_to_counts_as_disk(run, artifacts):
+    written = artifacts.prefix(SCOPE, "data", "e1", "n0", "0") + "/x"
+    overflowed(run(f"{FILL}fill({written!r}, 40); wait_for('/never')", None, "16Mi")[0])
+
+
+def test_a_task_that_declares_no_disk_has_a_limit_too():
+    found = Limits.of(task("t").container)
+    assert (found.disk, found.declared_disk) == (limits.MAX_DISK, "10Gi")
+
+
+def test_a_task_within_its_disk_is_left_alone_and_what_is_linked_twice_counts_once(run, gate, monkeypatch):
+    looks, look = [], Limits.overflows
+
+    def overflows(*arguments, **options):
+        looks.append(look(*arguments, **options))
+        if len(looks) == 2:
+            gate.touch()
+        return looks[-1]
+
+    monkeypatch.setattr(Limits, "overflows", overflows)
+    code = "fill('x', 10); os.link('x', 'y'); wait_for(os.environ['GATE'])"
+    assert isinstance(run(FILL + code, None, "16Mi")[0], Succeeded)
+    assert looks
+    assert not any(looks)
+
+
+def test_a_task_with_too_many_processes_is_ended(run, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_PROCESSES", 20)
+    code = """
+for _ in range(60):
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(60)
+wait_for("/never")
+"""
+    outcome, _ = run(code, memory=None)
+    assert isinstance(outcome, Failed)
+    assert (outcome.error.code, outcome.error.kind) == ("TOO_MANY_PROCESSES", ErrorKind.USER)
+    assert outcome.error.message == "the task had more than 20 processes at once"
 
 
 FORK = """

@@ -27,7 +27,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ from airspace_server.engine.outcome import Failed, Lost, Outcome
 from airspace_server.engine.runners import launcher, result
 from airspace_server.engine.runners.base import AttemptSpec, Prepared, RefusedError
 from airspace_server.engine.runners.command import MARK, command_line, environment, refused
-from airspace_server.engine.runners.limits import LOOK_SECONDS, Limits
+from airspace_server.engine.runners.limits import DISK_LOOK_SECONDS, DISK_LOOK_SHARE, LOOK_SECONDS, Limits
 from airspace_server.engine.runners.sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
@@ -118,7 +118,8 @@ class LocalRunner:
             raise
         handle = _Handle(process.pid, mark, folder)
         limits = Limits.of(attempt.task.container)
-        self._attempts[str(handle)] = _Attempt(handle, process, order, limits, shut_in=self._sandbox is not None)
+        own = (*(folder / name for name in ("out", "code", "tmp")), Path(attempt.raw_data))
+        self._attempts[str(handle)] = _Attempt(handle, process, order, limits, own, shut_in=self._sandbox is not None)
         return Prepared(str(handle), str(folder / "out"))
 
     def release(self, handle: str, ended: Callable[[Outcome], None]) -> None:
@@ -206,12 +207,20 @@ class _Attempt:
     """An attempt of this process: its launcher, and the thread that waits for it."""
 
     def __init__(
-        self, handle: _Handle, process: subprocess.Popen[bytes], order: bytes, limits: Limits, *, shut_in: bool
+        self,
+        handle: _Handle,
+        process: subprocess.Popen[bytes],
+        order: bytes,
+        limits: Limits,
+        own: Sequence[Path],
+        *,
+        shut_in: bool,
     ) -> None:
         self._handle = handle
         self._process = process
         self._order = order
         self._limits = limits
+        self._own = own
         self._shut_in = shut_in
         self._ended = False
         self._backstop = threading.Timer(_PATIENCE, self._force)
@@ -290,8 +299,14 @@ class _Attempt:
             return None
         try:
             ends.register(process, select.POLLIN)
+            disk_at = time.monotonic() + DISK_LOOK_SECONDS
             while not ends.poll(LOOK_SECONDS * 1000):
-                exceeded = self._limits.exceeded(self._process.pid, self._handle.folder, shut_in=self._shut_in)
+                launched, shut_in = self._process.pid, self._shut_in
+                exceeded = self._limits.exceeded(launched, self._handle.folder, shut_in=shut_in)
+                if exceeded is None and (began := time.monotonic()) >= disk_at:
+                    exceeded = self._limits.overflows(launched, self._own, shut_in=shut_in)
+                    ended = time.monotonic()
+                    disk_at = ended + max(DISK_LOOK_SECONDS, DISK_LOOK_SHARE * (ended - began))
                 if exceeded is not None:
                     self._stop(signal.SIGALRM)
                     return exceeded
