@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help env lock gen format check lint types contract imports test nightly demo bench clean
+.PHONY: help env lock gen format check lint types contract imports test nightly demo noisy-neighbours bench clean
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 env: .venv/ready ## the environment, from the lock file
 .venv/ready: requirements.lock pyproject.toml
@@ -56,6 +56,9 @@ nightly: .venv/ready ## the random tests, for long: a million decisions, long wa
 
 demo: .venv/ready ## the whole story on a real server; KEEP=1 leaves it running
 	$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
+
+noisy-neighbours: .venv/ready ## bad tenants in development, and what production notices of them; three minutes at most
+	$(BIN)/python examples/noisy_neighbours.py
 
 bench: .venv/ready ## ratios measured in one run
 	$(BIN)/python -m bench

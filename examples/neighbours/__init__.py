@@ -1,0 +1,1 @@
+"""Good and bad neighbours on one server, for noisy_neighbours.py."""
