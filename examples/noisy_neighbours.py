@@ -300,15 +300,13 @@ def limited(developer: AirspaceClient) -> None:
         raise NotAsPromisedError(f"no fork bomb here: as user {user}, tasks may have {soft} to {hard} processes")
 
 
-def shown(undisturbed: Work, rows: Sequence[Row]) -> Table:
+def shown(undisturbed: Work, rows: Sequence[Row], last: Work) -> Table:
     """Make the table: production beside each bad tenant as a part of what it is undisturbed, and how that one ended."""
     table = Table(title="production beside bad tenants of development")
     for title in ("development", "executions/s", "of undisturbed", "launch ms, median", "worst", "ended by", "says"):
         table.add_column(title, justify="left" if title in ("development", "ended by", "says") else "right")
-    for tenant, done, outcome in [
-        ("(nobody)", undisturbed, None),
-        *((row.tenant, row.work, row.outcome) for row in rows),
-    ]:
+    beside = [(row.tenant, row.work, row.outcome) for row in rows]
+    for tenant, done, outcome in [("(nobody)", undisturbed, None), *beside, ("(nobody)", last, None)]:
         table.add_row(
             tenant,
             f"{done.rate:.2f}",
@@ -323,6 +321,7 @@ def shown(undisturbed: Work, rows: Sequence[Row]) -> Table:
 
 def run(data: Path, only: Sequence[str]) -> bool:
     """Run everything on a server and print it; tell whether all went as it must. Raises NotAsPromisedError."""
+    before = os.getloadavg()[0]
     with served(data):
         with AirspaceClient.from_config(client_file(data, "admin")) as admin:
             admin.projects.create(PROJECT, name="Shared House")
@@ -340,7 +339,11 @@ def run(data: Path, only: Sequence[str]) -> bool:
             for row in beside(data, releaser, developer, only):
                 console.print(f"{row.tenant}: {row.outcome.code}", style="dim")
                 rows.append(row)
-    console.print(shown(undisturbed, rows))
+            last = work(releaser)
+    console.print(shown(undisturbed, rows, last))
+    console.print(
+        f"{os.cpu_count()} cores, load {before:.1f} at the start; what else the machine did shows in the last line"
+    )
     if not niceness_counts():
         console.print("this machine shares cores by session and not by niceness: kernel.sched_autogroup_enabled is 1")
     return all(row.outcome.good for row in rows)
