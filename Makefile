@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help env lock gen format check lint types contract imports test nightly demo noisy-neighbours bench clean
+.PHONY: help env lock gen format check lint types contract imports test nightly demo noisy-neighbours bench compatibility clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -18,6 +18,9 @@ lock: ## solve pyproject.toml again into requirements.lock
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
 	.venv-lock/bin/uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	for client in 1.13 1.14 1.15; do .venv-lock/bin/uv pip compile tests/compatibility/flytekit-$$client.in --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+		-o tests/compatibility/flytekit-$$client.lock || exit; done
 	rm -r .venv-lock
 
 gen: .venv/ready ## stubs and the table of who may call what, from the contract
@@ -63,5 +66,13 @@ noisy-neighbours: .venv/ready ## bad tenants in development, and what production
 bench: .venv/ready ## ratios measured in one run
 	$(BIN)/python -m bench
 
+compatibility: .venv/ready .venv-clients/1.13 .venv-clients/1.14 .venv-clients/1.15 ## docs/compatibility.md, from a run of every client
+	PYTHONPATH=tests/e2e $(BIN)/python tests/compatibility/matrix.py
+
+.venv-clients/%: tests/compatibility/flytekit-%.lock
+	rm -rf $@ && $(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --require-hashes -r $<
+	@touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache
