@@ -1,8 +1,9 @@
 """Watching: the transitions of an execution as they are committed, from the first one on.
 
-A stream holds a thread while it lives and looks at the database, so their number is bounded and the next one is refused;
-and no scope has so many of them that others could not watch. How many of them one caller may have is decided before
-(rpc/rationing.py). Each asks the database ten times a second, and every second whether it would still be allowed.
+A stream holds a thread while it lives and looks at the database, so their number is bounded and the next one is
+refused; and no scope has so many of them that others could not watch. How many of them one caller may have is decided
+before (rpc/rationing.py). Each asks the database ten times a second, and every second whether it would still be
+allowed.
 """
 
 import threading
