@@ -303,6 +303,14 @@ def test_no_answer_is_ever_unknown_when_calls_fail_at_once(server: Airspace):
     assert codes == {grpc.StatusCode.INTERNAL}
 
 
+def test_a_call_with_two_tokens_is_nobodys_whichever_of_them_is_good(server: Airspace):
+    with server.served() as caller:
+        good = caller("viewer")
+        for first in ("Bearer x.y.z", f"Bearer {good.token}"):
+            assert good(GET, get(), authorization=first).reason == "TOKEN_INVALID"
+        assert good(GET, get()).reason == "NOT_FOUND"
+
+
 # --- request ids
 
 

@@ -62,13 +62,12 @@ DELEGATED: Final = frozenset(
         Permission.EXECUTION_VIEW,
         Permission.EXECUTION_LAUNCH,
         Permission.EXECUTION_TERMINATE,
-        Permission.EXECUTION_SIGNAL,
         Permission.ARTIFACT_READ,
         Permission.ARTIFACT_WRITE,
     }
 )
 """Of what its launcher may do, what the code of an execution's tasks may do. What changes what others run, or who may
-do what, is for people and their services."""
+do what, is for people and their services; so is the answer to a gate, which would approve itself."""
 
 ADMIN: Final = "admin"
 """The role that may do everything; at */* it makes an administrator of the server."""

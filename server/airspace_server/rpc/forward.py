@@ -24,6 +24,7 @@ from airspace_server.rpc.interceptors import (
     Guards,
     Method,
     count_rationed,
+    metadata_of,
     request_id_of,
     told,
 )
@@ -161,7 +162,7 @@ class Forwarder:
             give_back()
 
     def _named(self, context: grpc.ServicerContext) -> Principal:
-        header = dict(context.invocation_metadata() or ()).get("authorization")
+        header = metadata_of(context).get("authorization")
         sent = header if isinstance(header, str) else None
         return self._guards.rates.identified(
             lambda: self._guards.identify(sent, lambda: certificate_of(context)), context.peer
@@ -242,7 +243,7 @@ def _unavailable(context: grpc.ServicerContext, message: str) -> NoReturn:
 
 
 def _request_id(context: grpc.ServicerContext) -> str:
-    return request_id_of(dict(context.invocation_metadata() or ()))
+    return request_id_of(metadata_of(context))
 
 
 def _end(context: grpc.ServicerContext, error: ApiError, request_id: str, translate: Translate = native) -> NoReturn:

@@ -193,6 +193,16 @@ def telemetry(exchange: Exchange) -> Iterator[None]:
         _duration.record((time.perf_counter() - started) * 1000, {"rpc.method": exchange.method.path, "code": code})
 
 
+def metadata_of(context: grpc.ServicerContext) -> dict[str, str | bytes]:
+    """Return what goes with a call. Values of one key are joined by commas, as gRPC has it: so two tokens are none."""
+    found: dict[str, Any] = {}
+    for key, value in context.invocation_metadata() or ():
+        if key in found:
+            value = found[key] + ("," if isinstance(value, str) else b",") + value
+        found[key] = value
+    return found
+
+
 def request_id_of(metadata: Mapping[str, str | bytes]) -> str:
     """Return the request id that the caller gave its call, if it is a good one, or else a new one."""
     given = metadata.get("x-request-id")

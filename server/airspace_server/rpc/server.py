@@ -28,6 +28,7 @@ from airspace_server.rpc.interceptors import (
     Method,
     Stopped,
     answer,
+    metadata_of,
     request_id_of,
     stop,
     stream,
@@ -146,7 +147,7 @@ Messages = Iterator[bytes]
 def _exchange(
     method: Method, guards: Guards, room: Room, receiver: Receiver, messages: Messages, context: grpc.ServicerContext
 ) -> Exchange:
-    metadata = {key: value for key, value in context.invocation_metadata()}  # noqa: C416 -- grpc's own tuples
+    metadata = metadata_of(context)
     return Exchange(
         method,
         guards,
