@@ -409,7 +409,7 @@ class Settings:
     quotas: tuple[Quota, ...]
     own_quotas: Quotas
     gates: "Gates"
-    gates_origin: tuple[str, str] | None
+    gates_origins: Mapping[str, tuple[str, str]]
     own_gates: "Gates | None"
     notifications: "Notifications"
     notifications_origin: tuple[str, str] | None
@@ -543,20 +543,23 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What a domain asks of versions that are promoted into it; the order of the domains holds without being set."""
+    """What a domain asks of versions that are promoted into it; the order of the domains holds without being set.
 
-    successes: int = 0
-    within_hours: int = 0
-    soak_hours: int = 0
-    approvals: int = 0
-    closed: bool = False
+    What is None is inherited, and freezes are added to those that are inherited. Of gates that hold nothing is None.
+    """
+
+    successes: int | None = None
+    within_hours: int | None = None
+    soak_hours: int | None = None
+    approvals: int | None = None
+    closed: bool | None = None
     freezes: tuple[Freeze, ...] = ()
 
     def __str__(self) -> str:
         """Say what is asked."""
         numbers = {name: getattr(self, name) for name in ("successes", "within_hours", "soak_hours", "approvals")}
-        asked = [f"{name}={number}" for name, number in numbers.items() if number]
-        closed = ["closed"] if self.closed else []
+        asked = [f"{name}={number}" for name, number in numbers.items() if number is not None]
+        closed = [] if self.closed is None else ["closed" if self.closed else "open"]
         return ", ".join([*asked, *closed, *(f"frozen {freeze}" for freeze in self.freezes)]) or "none"
 
 

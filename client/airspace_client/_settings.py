@@ -30,7 +30,7 @@ class Settings:
         return _wire.run_as(response.run_as) if response.HasField("run_as") else None
 
     def set_gates(self, gates: Gates | None, *, project: str, domain: str) -> Gates | None:
-        """Set what is asked of versions that are promoted there, or with None take away what is set."""
+        """Set what is asked of versions that are promoted there; what is None is inherited, with None all of it."""
         message = None if gates is None else _wire.gates_message(gates)
         request = pb.UpdateGatesRequest(pattern=ScopePattern(project=project, domain=domain), gates=message)
         response: pb.UpdateGatesResponse = self._service.call("UpdateGates", request)

@@ -52,7 +52,7 @@ def settings(message: settings_pb.GetSettingsResponse) -> Settings:
         ),
         own_quotas=quotas(message.own_quotas),
         gates=gates(message.gates),
-        gates_origin=origin(message.gates_origin) if message.HasField("gates_origin") else None,
+        gates_origins={name: origin(each) for name, each in message.gates_origins.items()},
         own_gates=gates(message.own_gates) if message.HasField("own_gates") else None,
         notifications=notifications(message.notifications),
         notifications_origin=origin(message.notifications_origin) if message.HasField("notifications_origin") else None,
@@ -63,11 +63,7 @@ def settings(message: settings_pb.GetSettingsResponse) -> Settings:
 def gates(message: settings_pb.Gates) -> Gates:
     """Convert what is asked of promotions."""
     return Gates(
-        successes=message.successes,
-        within_hours=message.within_hours,
-        soak_hours=message.soak_hours,
-        approvals=message.approvals,
-        closed=message.closed,
+        **{field.name: value for field, value in message.ListFields() if field.name != "freezes"},
         freezes=tuple(Freeze(moment(each.start), moment(each.end), each.reason) for each in message.freezes),
     )
 

@@ -61,6 +61,7 @@ from airspace.registry.v1 import registry_service_pb2 as registry_pb
 from airspace.settings.v1 import settings_service_pb2 as settings_pb
 from airspace.type.v1 import identifiers_pb2
 from airspace_server.admin import promotions
+from airspace_server.admin.gates import PROMOTION
 from airspace_server.admin.promotion_service import PromotionService
 from airspace_server.admin.promotion_store import WAITS
 from airspace_server.admin.promotions import Promotions
@@ -68,13 +69,14 @@ from airspace_server.admin.registry import NewTask, insert_task
 from airspace_server.admin.settings_service import SettingsService
 from airspace_server.artifacts.local import LocalArtifactStore
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.core.gates import Facts, Freeze, Gates, check
+from airspace_server.core.gates import Asked, Facts, Freeze, Gates, check, inherited
 from airspace_server.core.notifications import Event, Reachable
 from airspace_server.core.run_as import RunAs
-from airspace_server.core.scope import EntityId, Scope
+from airspace_server.core.scope import EntityId, Scope, ScopePattern
 from airspace_server.storage import notifications
 from airspace_server.storage.database import Transaction, scoped
 from airspace_server.storage.paging import Pager
+from airspace_server.storage.settings import put
 from airspace_server.storage.tables import (
     ExecutionRow,
     LaunchPlanRow,
@@ -795,7 +797,8 @@ def test_a_gate_is_passed_exactly_when_what_it_asks_for_is_there(
         "approvals": approved >= approvals,
         "freeze": not frozen,
     }
-    assert Gates.loads(gates.dumps()) == gates
+    asked = Asked(successes, 1, soak, approvals, False, gates.freezes)
+    assert inherited([Asked.loads(asked.dumps())]) == gates
 
 
 @pytest.mark.parametrize(
@@ -812,12 +815,47 @@ def test_gates_that_make_no_sense_are_refused(promoter: Promoter, wrong: dict[st
     assert (refused.value.reason, refused.value.field) == (Reason.INVALID_FIELD, field)
 
 
-def test_the_gates_that_hold_are_shown_with_where_they_come_from(promoter: Promoter):
+def test_each_gate_is_inherited_by_itself_and_shown_with_where_it_comes_from(promoter: Promoter):
     pattern = identifiers_pb2.ScopePattern(project="vision", domain="staging")
     request = settings_pb.GetSettingsRequest(pattern=pattern)
-    assert not promoter.settings.GetSettings(request, call()).HasField("gates_origin")
-    promoter.ask("staging", approvals=2, closed=True)
+    assert not promoter.settings.GetSettings(request, call()).gates_origins
+    promoter.ask("*", soak_hours=7, freezes=[freeze_of("all", 1, 5)])
+    promoter.ask("staging", approvals=2, closed=True, freezes=[freeze_of("staging", 2, 4)])
     shown = promoter.settings.GetSettings(request, call())
     assert not shown.HasField("own_gates")
     assert (shown.gates.approvals, shown.gates.closed) == (2, True)
-    assert (shown.gates_origin.project, shown.gates_origin.domain) == ("*", "staging")
+    own = settings_pb.Gates(approvals=0, freezes=[freeze_of("ours", 3, 6)])
+    promoter.settings.UpdateGates(settings_pb.UpdateGatesRequest(pattern=pattern, gates=own), call())
+    shown = promoter.settings.GetSettings(request, call())
+    assert shown.own_gates == own
+    held = shown.gates
+    assert (held.successes, held.soak_hours, held.approvals, held.closed) == (0, 7, 0, True)
+    assert [each.reason for each in held.freezes] == ["ours", "staging", "all"]
+    assert {name: f"{origin.project}/{origin.domain}" for name, origin in shown.gates_origins.items()} == {
+        "soak_hours": "*/*",
+        "approvals": "vision/staging",
+        "closed": "*/staging",
+    }
+
+
+def test_of_several_freezes_the_last_to_end_is_named_with_its_own_reason():
+    gates = Gates(freezes=(Freeze(0, 5 * HOUR, "short"), Freeze(0, 9 * HOUR, "long"), Freeze(0, 7 * HOUR, "middle")))
+    frozen = next(gate for gate in check(gates, Facts((), 0, 0, 0, HOUR)) if gate.name == "freeze")
+    assert frozen.message == "frozen until 1970-01-01 09:00 UTC: long"
+
+
+def test_gates_that_a_newer_version_wrote_let_nothing_in(doors: Doors, promoter: Promoter):
+    plan = doors.plan(doors.register(chain))
+    with doors.database.write() as tx:
+        put(tx, PROMOTION, ScopePattern("*", "staging"), '{"freezes": [], "moon": "full"}')
+    with pytest.raises(ApiError) as refused:
+        promoter.request(plan)
+    assert refused.value.reason is Reason.UNAVAILABLE
+    assert ids(doors, STAGING) == set()
+
+
+def freeze_of(reason: str, start: int, end: int) -> settings_pb.Freeze:
+    freeze = settings_pb.Freeze(reason=reason)
+    freeze.start.FromSeconds(start)
+    freeze.end.FromSeconds(end)
+    return freeze

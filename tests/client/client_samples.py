@@ -545,13 +545,15 @@ CASES = {
             own_quotas=QUOTAS_PB,
             quotas=EFFECTIVE_PB,
             gates=GATES_PB,
-            gates_origin=PATTERN,
+            gates_origins={"closed": PATTERN},
             notifications=NOTIFICATIONS_PB,
             notifications_origin=PATTERN,
         ),
         lambda c: c.settings.get(project=P, domain="*"),
         settings_pb.GetSettingsRequest(pattern=PATTERN),
-        Settings(RUN_AS, (P, "*"), None, EFFECTIVE, QUOTAS, GATES, (P, "*"), None, NOTIFICATIONS, (P, "*"), None),
+        Settings(
+            RUN_AS, (P, "*"), None, EFFECTIVE, QUOTAS, GATES, {"closed": (P, "*")}, None, NOTIFICATIONS, (P, "*"), None
+        ),
     ),
     "UpdateRunAs": (
         settings_pb.UpdateRunAsResponse(run_as=RUN_AS_PB),

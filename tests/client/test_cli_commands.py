@@ -547,17 +547,32 @@ def test_notifications_are_set_whole_and_shown(run: Run, server: ScriptedServer)
     run(*where, "--inherit", "--email", "all", "ops@example.com", status=2)
 
 
-def test_gates_are_set_whole_and_shown(run: Run, server: ScriptedServer) -> None:
+def test_gates_that_are_not_given_keep_what_is_set_and_all_are_shown(run: Run, server: ScriptedServer) -> None:
     shown = CASES["GetSettings"][0]
-    server.script("UpdateGates", *[settings_pb.UpdateGatesResponse()] * 2)
-    server.script("GetSettings", shown, shown)
+    there = settings_pb.GetSettingsResponse()
+    there.CopyFrom(shown)
+    there.own_gates.soak_hours = 5
+    there.own_gates.freezes.add(reason="the fair").end.FromSeconds(9)
+    server.script("UpdateGates", *[settings_pb.UpdateGatesResponse()] * 4)
+    server.script("GetSettings", *[there, shown] * 4)
     where = ["settings", "gates", "-p", P, "-d", "*"]
     freeze = ["--freeze", "2026-12-24T00:00", "2026-12-27T00:00", "holidays"]
     result = run(*where, "--approvals", "2", "--closed", *freeze)
     assert "successes=3, within_hours=24, soak_hours=1, approvals=2, closed, frozen" in result.stdout
-    asked = server.calls[0].request.gates
-    assert (asked.approvals, asked.closed, asked.successes) == (2, True, 0)
-    assert asked.freezes[0].end.ToJsonString() == "2026-12-27T00:00:00Z"
+    asked = server.called("UpdateGates")[0].request.gates
+    assert (asked.approvals, asked.closed, asked.soak_hours) == (2, True, 5)
+    assert not asked.HasField("successes")
+    assert [each.end.ToJsonString() for each in asked.freezes] == ["2026-12-27T00:00:00Z"]
+    run(*where, "--open", "--soak-hours", "0")
+    asked = server.called("UpdateGates")[1].request.gates
+    assert (asked.HasField("closed"), asked.closed) == (True, False)
+    assert (asked.HasField("soak_hours"), asked.soak_hours) == (True, 0)
+    assert [each.reason for each in asked.freezes] == ["the fair"]
+    run(*where, "--no-freezes")
+    assert not server.called("UpdateGates")[2].request.gates.freezes
     run(*where, "--inherit")
-    assert not server.calls[2].request.HasField("gates")
+    assert not server.called("UpdateGates")[3].request.HasField("gates")
     run(*where, "--inherit", "--approvals", "1", status=2)
+    run(*where, "--inherit", "--no-freezes", status=2)
+    run(*where, "--no-freezes", *freeze, status=2)
+    run(*where, status=2)

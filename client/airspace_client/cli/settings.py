@@ -61,16 +61,17 @@ def set_run_as(
         session.show(client.settings.get(project=project, domain=domain))
 
 
+_GATES = ("successes", "within_hours", "soak_hours", "approvals", "closed")
 _MOMENT = click.DateTime(("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"))
 
 
 @settings.command("gates")
 @scoped
-@click.option("--successes", type=click.IntRange(0, 1000), default=0, metavar="N", help="Executions that succeeded.")
-@click.option("--within-hours", type=click.IntRange(0, 10_000), default=0, metavar="N", help="Only the latest.")
-@click.option("--soak-hours", type=click.IntRange(0, 10_000), default=0, metavar="N", help="Registered for so long.")
-@click.option("--approvals", type=click.IntRange(0, 10), default=0, metavar="N", help="People who agree.")
-@click.option("--closed", is_flag=True, help="Take nothing but promotions.")
+@click.option("--successes", type=click.IntRange(0, 1000), metavar="N", help="Executions that succeeded.")
+@click.option("--within-hours", type=click.IntRange(0, 10_000), metavar="N", help="Only the latest.")
+@click.option("--soak-hours", type=click.IntRange(0, 10_000), metavar="N", help="Registered for so long.")
+@click.option("--approvals", type=click.IntRange(0, 10), metavar="N", help="People who agree.")
+@click.option("--closed/--open", default=None, help="Take nothing but promotions, or registrations too.")
 @click.option(
     "--freeze",
     "freezes",
@@ -78,29 +79,39 @@ _MOMENT = click.DateTime(("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"))
     nargs=3,
     type=(_MOMENT, _MOMENT, str),
     metavar="START END REASON",
-    help="Promote nothing then, in UTC; may be repeated.",
+    help="Promote nothing then, in UTC; may be repeated, and takes the place of the freezes that are set there.",
 )
-@click.option("--inherit", is_flag=True, help="Take away what is set there, so that what is above holds.")
+@click.option("--no-freezes", is_flag=True, help="Take away the freezes that are set there.")
+@click.option("--inherit", is_flag=True, help="Take away all that is set there, so that what is above holds.")
 @pass_session
 def set_gates(
     session: Session,
     project: str,
     domain: str,
-    successes: int,
-    within_hours: int,
-    soak_hours: int,
-    approvals: int,
-    closed: bool,
+    successes: int | None,
+    within_hours: int | None,
+    soak_hours: int | None,
+    approvals: int | None,
+    closed: bool | None,
     freezes: tuple[tuple[datetime, datetime, str], ...],
+    no_freezes: bool,
     inherit: bool,
 ) -> None:
-    """Set all that is asked of versions that are promoted there; what is not given is not asked."""
+    """Set what is asked of versions that are promoted there. What is not given keeps what is set there."""
     frozen = tuple(Freeze(start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), why) for start, end, why in freezes)
-    asked = Gates(successes, within_hours, soak_hours, approvals, closed, frozen)
-    if inherit and asked != Gates():
+    given = Gates(successes, within_hours, soak_hours, approvals, closed, frozen)
+    if inherit and (no_freezes or given != Gates()):
         raise click.UsageError("--inherit takes away what is set; it goes with no other option")
+    if not inherit and not no_freezes and given == Gates():
+        raise click.UsageError("give at least one gate, or --inherit")
+    if no_freezes and frozen:
+        raise click.UsageError("--no-freezes and --freeze contradict each other")
     with session.connect() as client:
-        client.settings.set_gates(None if inherit else asked, project=project, domain=domain)
+        own = client.settings.get(project=project, domain=domain).own_gates or Gates()
+        changed = {name: value for name in _GATES if (value := getattr(given, name)) is not None}
+        kept = frozen if frozen or no_freezes else own.freezes
+        asked = None if inherit else replace(own, **changed, freezes=kept)
+        client.settings.set_gates(asked, project=project, domain=domain)
         session.show(client.settings.get(project=project, domain=domain))
 
 

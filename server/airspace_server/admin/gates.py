@@ -3,10 +3,10 @@
 from typing import Final
 
 from airspace_server.core.errors import ApiError, Reason
-from airspace_server.core.gates import NO_GATES, Gates
+from airspace_server.core.gates import Asked, Gates, inherited
 from airspace_server.core.scope import Scope, ScopePattern
 from airspace_server.storage.database import Transaction
-from airspace_server.storage.settings import effective
+from airspace_server.storage.settings import levels
 
 PROMOTION: Final = "promotion"
 """The name of the setting that holds a pattern's gates."""
@@ -14,8 +14,8 @@ PROMOTION: Final = "promotion"
 
 def gates(tx: Transaction, scope: Scope) -> Gates:
     """Return what a scope asks of versions that are promoted into it."""
-    found = effective(tx, PROMOTION, ScopePattern(scope.project, scope.domain))
-    return NO_GATES if found is None else Gates.loads(found[0])
+    set_there = levels(tx, PROMOTION, ScopePattern(scope.project, scope.domain))
+    return inherited([Asked.loads(value) for value, _ in set_there])
 
 
 def require_open(tx: Transaction, scope: Scope) -> None:

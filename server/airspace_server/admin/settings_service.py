@@ -11,7 +11,7 @@ from airspace_server.access.messages import timestamp
 from airspace_server.admin.gates import PROMOTION
 from airspace_server.core import names
 from airspace_server.core.errors import invalid_field
-from airspace_server.core.gates import NO_GATES, Freeze, Gates
+from airspace_server.core.gates import VALUES, Asked, Freeze, Gates, inherited
 from airspace_server.core.notifications import (
     Channel,
     Event,
@@ -27,7 +27,7 @@ from airspace_server.core.run_as import RunAs
 from airspace_server.core.scope import ScopePattern
 from airspace_server.storage.database import Database
 from airspace_server.storage.notifications import NOTIFICATIONS
-from airspace_server.storage.settings import RUN_AS, effective, own, own_quotas, put, put_quotas, quotas
+from airspace_server.storage.settings import RUN_AS, effective, levels, own, own_quotas, put, put_quotas, quotas
 
 
 class SettingsService:
@@ -43,7 +43,7 @@ class SettingsService:
         with self._database.read() as tx:
             own_value, held = own(tx, RUN_AS, pattern), effective(tx, RUN_AS, pattern)
             own_limits, limits = own_quotas(tx, pattern), quotas(tx, pattern)
-            own_gates, held_gates = own(tx, PROMOTION, pattern), effective(tx, PROMOTION, pattern)
+            own_gates, held_gates = own(tx, PROMOTION, pattern), levels(tx, PROMOTION, pattern)
             own_rules, held_rules = own(tx, NOTIFICATIONS, pattern), effective(tx, NOTIFICATIONS, pattern)
         response = pb.GetSettingsResponse(own_quotas=_quotas(own_limits))
         for quota, limit in limits.items():
@@ -52,10 +52,13 @@ class SettingsService:
             if limit.origin is not None:
                 message.origin.CopyFrom(_pattern_message(limit.origin))
         if own_gates is not None:
-            response.own_gates.CopyFrom(_gates_message(Gates.loads(own_gates)))
-        response.gates.CopyFrom(_gates_message(NO_GATES if held_gates is None else Gates.loads(held_gates[0])))
-        if held_gates is not None:
-            response.gates_origin.CopyFrom(_pattern_message(held_gates[1]))
+            response.own_gates.CopyFrom(_gates_message(Asked.loads(own_gates)))
+        asked = [(Asked.loads(value), origin) for value, origin in held_gates]
+        response.gates.CopyFrom(_gates_message(inherited([each for each, _ in asked])))
+        for each, origin in reversed(asked):
+            for name in VALUES:
+                if getattr(each, name) is not None:
+                    response.gates_origins[name].CopyFrom(_pattern_message(origin))
         if own_rules is not None:
             response.own_notifications.CopyFrom(_rules_message(Rules.loads(own_rules)))
         response.notifications.CopyFrom(_rules_message(Rules() if held_rules is None else Rules.loads(held_rules[0])))
@@ -141,7 +144,7 @@ class SettingsService:
 _MOST: Final = {"successes": 1_000, "within_hours": 10_000, "soak_hours": 10_000, "approvals": 10}
 
 
-def _gates(message: pb.Gates) -> Gates:
+def _gates(message: pb.Gates) -> Asked:
     for field, most in _MOST.items():
         if getattr(message, field) > most:
             raise invalid_field(f"gates.{field}", f"must be at most {most}")
@@ -151,17 +154,11 @@ def _gates(message: pb.Gates) -> Gates:
         if not 0 <= start < end:
             raise invalid_field(f"gates.freezes[{place}].end", "must be later than start, and both since 1970")
         freezes.append(Freeze(start, end, each.reason))
-    return Gates(
-        message.successes,
-        message.within_hours,
-        message.soak_hours,
-        message.approvals,
-        message.closed,
-        tuple(freezes),
-    )
+    values = {name: getattr(message, name) for name in VALUES if message.HasField(name)}
+    return Asked(**values, freezes=tuple(freezes))
 
 
-def _gates_message(gates: Gates) -> pb.Gates:
+def _gates_message(gates: Asked | Gates) -> pb.Gates:
     return pb.Gates(
         successes=gates.successes,
         within_hours=gates.within_hours,

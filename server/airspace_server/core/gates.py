@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from airspace_server.core.errors import ApiError, Reason
+
 _HOUR: Final = 3_600_000_000
 """Microseconds."""
 
@@ -17,6 +19,31 @@ class Freeze:
     start: int
     end: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is set for one pattern of scopes. A value that is None is inherited; freezes are added to those above."""
+
+    successes: int | None = None
+    within_hours: int | None = None
+    soak_hours: int | None = None
+    approvals: int | None = None
+    closed: bool | None = None
+    freezes: tuple[Freeze, ...] = ()
+
+    def dumps(self) -> str:
+        """Write it down as JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def loads(cls, text: str) -> "Asked":
+        """Read what `dumps` wrote. Raises UNAVAILABLE for gates of a newer version, which must not be overlooked."""
+        values = json.loads(text)
+        try:
+            return cls(**{**values, "freezes": tuple(Freeze(**each) for each in values["freezes"])})
+        except TypeError:
+            raise ApiError(Reason.UNAVAILABLE, "gates are set that this version of the server does not know") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +62,21 @@ class Gates:
     closed: bool = False
     freezes: tuple[Freeze, ...] = ()
 
-    def dumps(self) -> str:
-        """Write it down as JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def loads(cls, text: str) -> "Gates":
-        """Read what `dumps` wrote."""
-        values = json.loads(text)
-        return cls(**{**values, "freezes": tuple(Freeze(**each) for each in values["freezes"])})
-
     def since(self, now: int) -> int:
         """Return from when on a success counts."""
         return now - self.within_hours * _HOUR if self.within_hours else 0
 
 
-NO_GATES: Final = Gates()
-"""What holds where nothing is set."""
+VALUES: Final = ("successes", "within_hours", "soak_hours", "approvals", "closed")
+"""What is inherited by itself."""
+
+
+def inherited(levels: Sequence[Asked]) -> Gates:
+    """Return what holds where so much is set, the most particular first: nothing is asked where nothing is set."""
+    values = {
+        name: getattr(each, name) for name in VALUES for each in reversed(levels) if getattr(each, name) is not None
+    }
+    return Gates(**values, freezes=tuple(dict.fromkeys(freeze for each in levels for freeze in each.freezes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +107,9 @@ def check(gates: Gates, facts: Facts) -> Sequence[Gate]:
     """Say of every condition whether it holds."""
     hours = (facts.now - facts.registered_at) // _HOUR
     within = f" within {gates.within_hours} hours" if gates.within_hours else ""
-    frozen = [each for each in gates.freezes if each.start <= facts.now < each.end]
+    frozen = max(
+        (each for each in gates.freezes if each.start <= facts.now < each.end), key=lambda each: each.end, default=None
+    )
     return (
         Gate(
             "order",
@@ -106,8 +133,8 @@ def check(gates: Gates, facts: Facts) -> Sequence[Gate]:
         ),
         Gate(
             "freeze",
-            not frozen,
-            f"frozen until {_moment(max(each.end for each in frozen))}: {frozen[0].reason}" if frozen else "not frozen",
+            frozen is None,
+            "not frozen" if frozen is None else f"frozen until {_moment(frozen.end)}: {frozen.reason}",
         ),
     )
 

@@ -1,6 +1,7 @@
 """What both wings ask about the settings of a scope inside their own transactions, and what changes them."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import bindparam, select
@@ -41,26 +42,31 @@ _DELETE: Final = _SETTINGS.delete().where(_THIS)
 
 
 def effective(tx: Transaction, setting: str, pattern: ScopePattern) -> tuple[str, ScopePattern] | None:
-    """Return the value of a setting that holds in all of a pattern, and the pattern that it is set for, or None.
+    """Return the value of a setting that holds in all of a pattern, and the pattern that it is set for, or None."""
+    return next(iter(levels(tx, setting, pattern)), None)
 
-    The more particular one counts: project and domain, then the project, then the domain, then the server.
+
+def levels(tx: Transaction, setting: str, pattern: ScopePattern) -> Sequence[tuple[str, ScopePattern]]:
+    """Return what is set of a setting for all of a pattern, with what it is set for, the most particular first.
+
+    That is project and domain, then the project, then the domain, then the server.
     """
     found = tx.all(_ABOVE, setting=setting, projects=[pattern.project, ANY], domains=[pattern.domain, ANY])
-    return _most_particular({(row.project_pattern, row.domain_pattern): row.value for row in found}, pattern)
+    return list(_by_particularity({(row.project_pattern, row.domain_pattern): row.value for row in found}, pattern))
+
+
+def _by_particularity(
+    values: Mapping[tuple[str, str], str], pattern: ScopePattern | Scope
+) -> Iterator[tuple[str, ScopePattern]]:
+    for project, domain in dict.fromkeys(itertools.product((pattern.project, ANY), (pattern.domain, ANY))):
+        if (project, domain) in values:
+            yield values[project, domain], ScopePattern(project, domain)
 
 
 def _most_particular(
-    levels: Mapping[tuple[str, str], str], pattern: ScopePattern | Scope
+    values: Mapping[tuple[str, str], str], pattern: ScopePattern | Scope
 ) -> tuple[str, ScopePattern] | None:
-    for level in (
-        (pattern.project, pattern.domain),
-        (pattern.project, ANY),
-        (ANY, pattern.domain),
-        (ANY, ANY),
-    ):
-        if level in levels:
-            return levels[level], ScopePattern(*level)
-    return None
+    return next(_by_particularity(values, pattern), None)
 
 
 def run_as(tx: Transaction, scope: Scope | ScopePattern) -> RunAs:
@@ -74,21 +80,21 @@ def quotas(tx: Transaction, pattern: ScopePattern) -> Quotas:
 
     It is asked at every launch, so this is one statement.
     """
-    levels: dict[Quota, dict[tuple[str, str], str]] = {quota: {} for quota in Quota}
+    found: dict[Quota, dict[tuple[str, str], str]] = {quota: {} for quota in Quota}
     projects, domains = [pattern.project, ANY], [pattern.domain, ANY]
     for row in tx.all(_ABOVE_OF, settings=list(Quota), projects=projects, domains=domains):
-        levels[Quota(row.name)][row.project_pattern, row.domain_pattern] = row.value
+        found[Quota(row.name)][row.project_pattern, row.domain_pattern] = row.value
     limits = {}
     for quota in Quota:
-        found = _most_particular(levels[quota], pattern)
-        limits[quota] = Limit(BUILT_IN[quota], None) if found is None else Limit(int(found[0]), found[1])
+        held = _most_particular(found[quota], pattern)
+        limits[quota] = Limit(BUILT_IN[quota], None) if held is None else Limit(int(held[0]), held[1])
     return limits
 
 
 def limits(tx: Transaction, quota: Quota, scopes: Iterable[Scope]) -> Mapping[Scope, int]:
     """Return what one limit is in each of several scopes, with one statement."""
-    levels = {(row.project_pattern, row.domain_pattern): row.value for row in tx.all(_EVERYWHERE, setting=quota)}
-    found = {scope: _most_particular(levels, scope) for scope in scopes}
+    values = {(row.project_pattern, row.domain_pattern): row.value for row in tx.all(_EVERYWHERE, setting=quota)}
+    found = {scope: _most_particular(values, scope) for scope in scopes}
     return {scope: BUILT_IN[quota] if held is None else int(held[0]) for scope, held in found.items()}
 
 

@@ -28,7 +28,7 @@ from airspace.type.v1 import identifiers_pb2 as airspace_dot_type_dot_v1_dot_ide
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+airspace/settings/v1/settings_service.proto\x12\x14\x61irspace.settings.v1\x1a\x33\x61irspace/notification/v1/notification_service.proto\x1a!airspace/options/v1/options.proto\x1a\"airspace/type/v1/identifiers.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x06\x46reeze\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x06reason\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xc8\x01\"\x9e\x01\n\x05Gates\x12\x11\n\tsuccesses\x18\x01 \x01(\r\x12\x14\n\x0cwithin_hours\x18\x02 \x01(\r\x12\x12\n\nsoak_hours\x18\x03 \x01(\r\x12\x11\n\tapprovals\x18\x04 \x01(\r\x12\x0e\n\x06\x63losed\x18\x05 \x01(\x08\x12\x35\n\x07\x66reezes\x18\x06 \x03(\x0b\x32\x1c.airspace.settings.v1.FreezeB\x06\xb2\xbb\x18\x02\x18\x64\"\x91\x01\n\x05RunAs\x12 \n\x10service_accounts\x18\x01 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12\x19\n\tiam_roles\x18\x02 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12(\n\x17\x64\x65\x66\x61ult_service_account\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\x12!\n\x10\x64\x65\x66\x61ult_iam_role\x18\x04 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\"\xb0\x01\n\x06Quotas\x12\x1f\n\x12\x65xecutions_running\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecutions_queued\x18\x02 \x01(\rH\x01\x88\x01\x01\x12 \n\x13launches_per_minute\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x15\n\x13_executions_runningB\x14\n\x12_executions_queuedB\x16\n\x14_launches_per_minute\"F\n\x05Quota\x12\r\n\x05limit\x18\x01 \x01(\r\x12.\n\x06origin\x18\x02 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"\xbc\x01\n\x0f\x45\x66\x66\x65\x63tiveQuotas\x12\x37\n\x12\x65xecutions_running\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x36\n\x11\x65xecutions_queued\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x38\n\x13launches_per_minute\x18\x03 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\"+\n\x0b\x45mailTarget\x12\x1c\n\nrecipients\x18\x01 \x03(\tB\x08\xb2\xbb\x18\x04\x08\x01\x18\x14\"\'\n\x0bSlackTarget\x12\x18\n\x06secret\x18\x01 \x01(\tB\x08\xb2\xbb\x18\x04\x08\x01\x18?\"A\n\rWebhookTarget\x12\x16\n\x03url\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\x01\x18\xd0\x0f\x12\x18\n\x06secret\x18\x02 \x01(\tB\x08\xb2\xbb\x18\x04\x08\x01\x18?\"\xf7\x01\n\x10NotificationRule\x12\x39\n\x06\x65vents\x18\x01 \x03(\x0e\x32\x1f.airspace.notification.v1.EventB\x08\xb2\xbb\x18\x04\x08\x01\x18\x64\x12\x32\n\x05\x65mail\x18\x02 \x01(\x0b\x32!.airspace.settings.v1.EmailTargetH\x00\x12\x32\n\x05slack\x18\x03 \x01(\x0b\x32!.airspace.settings.v1.SlackTargetH\x00\x12\x36\n\x07webhook\x18\x04 \x01(\x0b\x32#.airspace.settings.v1.WebhookTargetH\x00\x42\x08\n\x06target\"N\n\rNotifications\x12=\n\x05rules\x18\x01 \x03(\x0b\x32&.airspace.settings.v1.NotificationRuleB\x06\xb2\xbb\x18\x02\x18\x14\"M\n\x12GetSettingsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\"\xdf\x04\n\x13GetSettingsResponse\x12/\n\nown_run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12\x35\n\rrun_as_origin\x18\x03 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\x12\x30\n\nown_quotas\x18\x04 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\x12\x35\n\x06quotas\x18\x05 \x01(\x0b\x32%.airspace.settings.v1.EffectiveQuotas\x12.\n\town_gates\x18\x06 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12*\n\x05gates\x18\x07 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12\x34\n\x0cgates_origin\x18\x08 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\x12>\n\x11own_notifications\x18\t \x01(\x0b\x32#.airspace.settings.v1.Notifications\x12:\n\rnotifications\x18\n \x01(\x0b\x32#.airspace.settings.v1.Notifications\x12<\n\x14notifications_origin\x18\x0b \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"z\n\x12UpdateRunAsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"B\n\x13UpdateRunAsResponse\x12+\n\x06run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"|\n\x13UpdateQuotasRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12,\n\x06quotas\x18\x02 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"D\n\x14UpdateQuotasResponse\x12,\n\x06quotas\x18\x01 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"y\n\x12UpdateGatesRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12*\n\x05gates\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\"A\n\x13UpdateGatesResponse\x12*\n\x05gates\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\"\x91\x01\n\x1aUpdateNotificationsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12:\n\rnotifications\x18\x02 \x01(\x0b\x32#.airspace.settings.v1.Notifications\"Y\n\x1bUpdateNotificationsResponse\x12:\n\rnotifications\x18\x01 \x01(\x0b\x32#.airspace.settings.v1.Notifications2\x84\x05\n\x0fSettingsService\x12z\n\x0bGetSettings\x12(.airspace.settings.v1.GetSettingsRequest\x1a).airspace.settings.v1.GetSettingsResponse\"\x16\x90\x02\x01\xaa\xbb\x18\x0f\x08\x01\x12\x0b\x08\x0f*\x07pattern\x12s\n\x0bUpdateRunAs\x12(.airspace.settings.v1.UpdateRunAsRequest\x1a).airspace.settings.v1.UpdateRunAsResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12v\n\x0cUpdateQuotas\x12).airspace.settings.v1.UpdateQuotasRequest\x1a*.airspace.settings.v1.UpdateQuotasResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12s\n\x0bUpdateGates\x12(.airspace.settings.v1.UpdateGatesRequest\x1a).airspace.settings.v1.UpdateGatesResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12\x92\x01\n\x13UpdateNotifications\x12\x30.airspace.settings.v1.UpdateNotificationsRequest\x1a\x31.airspace.settings.v1.UpdateNotificationsResponse\"\x16\x90\x02\x02\xaa\xbb\x18\x0f\x08\x01\x12\x0b\x08\x10*\x07patternb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+airspace/settings/v1/settings_service.proto\x12\x14\x61irspace.settings.v1\x1a\x33\x61irspace/notification/v1/notification_service.proto\x1a!airspace/options/v1/options.proto\x1a\"airspace/type/v1/identifiers.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x06\x46reeze\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x06reason\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xc8\x01\"\xfe\x01\n\x05Gates\x12\x16\n\tsuccesses\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x19\n\x0cwithin_hours\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x17\n\nsoak_hours\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x16\n\tapprovals\x18\x04 \x01(\rH\x03\x88\x01\x01\x12\x13\n\x06\x63losed\x18\x05 \x01(\x08H\x04\x88\x01\x01\x12\x35\n\x07\x66reezes\x18\x06 \x03(\x0b\x32\x1c.airspace.settings.v1.FreezeB\x06\xb2\xbb\x18\x02\x18\x64\x42\x0c\n\n_successesB\x0f\n\r_within_hoursB\r\n\x0b_soak_hoursB\x0c\n\n_approvalsB\t\n\x07_closed\"\x91\x01\n\x05RunAs\x12 \n\x10service_accounts\x18\x01 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12\x19\n\tiam_roles\x18\x02 \x03(\tB\x06\xb2\xbb\x18\x02\x18\x64\x12(\n\x17\x64\x65\x66\x61ult_service_account\x18\x03 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\x12!\n\x10\x64\x65\x66\x61ult_iam_role\x18\x04 \x01(\tB\x07\xb2\xbb\x18\x03\x18\xff\x01\"\xb0\x01\n\x06Quotas\x12\x1f\n\x12\x65xecutions_running\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecutions_queued\x18\x02 \x01(\rH\x01\x88\x01\x01\x12 \n\x13launches_per_minute\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x15\n\x13_executions_runningB\x14\n\x12_executions_queuedB\x16\n\x14_launches_per_minute\"F\n\x05Quota\x12\r\n\x05limit\x18\x01 \x01(\r\x12.\n\x06origin\x18\x02 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\"\xbc\x01\n\x0f\x45\x66\x66\x65\x63tiveQuotas\x12\x37\n\x12\x65xecutions_running\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x36\n\x11\x65xecutions_queued\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\x12\x38\n\x13launches_per_minute\x18\x03 \x01(\x0b\x32\x1b.airspace.settings.v1.Quota\"+\n\x0b\x45mailTarget\x12\x1c\n\nrecipients\x18\x01 \x03(\tB\x08\xb2\xbb\x18\x04\x08\x01\x18\x14\"\'\n\x0bSlackTarget\x12\x18\n\x06secret\x18\x01 \x01(\tB\x08\xb2\xbb\x18\x04\x08\x01\x18?\"A\n\rWebhookTarget\x12\x16\n\x03url\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\x01\x18\xd0\x0f\x12\x18\n\x06secret\x18\x02 \x01(\tB\x08\xb2\xbb\x18\x04\x08\x01\x18?\"\xf7\x01\n\x10NotificationRule\x12\x39\n\x06\x65vents\x18\x01 \x03(\x0e\x32\x1f.airspace.notification.v1.EventB\x08\xb2\xbb\x18\x04\x08\x01\x18\x64\x12\x32\n\x05\x65mail\x18\x02 \x01(\x0b\x32!.airspace.settings.v1.EmailTargetH\x00\x12\x32\n\x05slack\x18\x03 \x01(\x0b\x32!.airspace.settings.v1.SlackTargetH\x00\x12\x36\n\x07webhook\x18\x04 \x01(\x0b\x32#.airspace.settings.v1.WebhookTargetH\x00\x42\x08\n\x06target\"N\n\rNotifications\x12=\n\x05rules\x18\x01 \x03(\x0b\x32&.airspace.settings.v1.NotificationRuleB\x06\xb2\xbb\x18\x02\x18\x14\"M\n\x12GetSettingsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\"\xd2\x05\n\x13GetSettingsResponse\x12/\n\nown_run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\x12\x35\n\rrun_as_origin\x18\x03 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\x12\x30\n\nown_quotas\x18\x04 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\x12\x35\n\x06quotas\x18\x05 \x01(\x0b\x32%.airspace.settings.v1.EffectiveQuotas\x12.\n\town_gates\x18\x06 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12*\n\x05gates\x18\x07 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\x12R\n\rgates_origins\x18\x08 \x03(\x0b\x32;.airspace.settings.v1.GetSettingsResponse.GatesOriginsEntry\x12>\n\x11own_notifications\x18\t \x01(\x0b\x32#.airspace.settings.v1.Notifications\x12:\n\rnotifications\x18\n \x01(\x0b\x32#.airspace.settings.v1.Notifications\x12<\n\x14notifications_origin\x18\x0b \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern\x1aS\n\x11GatesOriginsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePattern:\x02\x38\x01\"z\n\x12UpdateRunAsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12+\n\x06run_as\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"B\n\x13UpdateRunAsResponse\x12+\n\x06run_as\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.RunAs\"|\n\x13UpdateQuotasRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12,\n\x06quotas\x18\x02 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"D\n\x14UpdateQuotasResponse\x12,\n\x06quotas\x18\x01 \x01(\x0b\x32\x1c.airspace.settings.v1.Quotas\"y\n\x12UpdateGatesRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12*\n\x05gates\x18\x02 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\"A\n\x13UpdateGatesResponse\x12*\n\x05gates\x18\x01 \x01(\x0b\x32\x1b.airspace.settings.v1.Gates\"\x91\x01\n\x1aUpdateNotificationsRequest\x12\x37\n\x07pattern\x18\x01 \x01(\x0b\x32\x1e.airspace.type.v1.ScopePatternB\x06\xb2\xbb\x18\x02\x08\x01\x12:\n\rnotifications\x18\x02 \x01(\x0b\x32#.airspace.settings.v1.Notifications\"Y\n\x1bUpdateNotificationsResponse\x12:\n\rnotifications\x18\x01 \x01(\x0b\x32#.airspace.settings.v1.Notifications2\x84\x05\n\x0fSettingsService\x12z\n\x0bGetSettings\x12(.airspace.settings.v1.GetSettingsRequest\x1a).airspace.settings.v1.GetSettingsResponse\"\x16\x90\x02\x01\xaa\xbb\x18\x0f\x08\x01\x12\x0b\x08\x0f*\x07pattern\x12s\n\x0bUpdateRunAs\x12(.airspace.settings.v1.UpdateRunAsRequest\x1a).airspace.settings.v1.UpdateRunAsResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12v\n\x0cUpdateQuotas\x12).airspace.settings.v1.UpdateQuotasRequest\x1a*.airspace.settings.v1.UpdateQuotasResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12s\n\x0bUpdateGates\x12(.airspace.settings.v1.UpdateGatesRequest\x1a).airspace.settings.v1.UpdateGatesResponse\"\x0f\x90\x02\x02\xaa\xbb\x18\x08\x08\x01\x12\x04\x08\x10\x30\x01\x12\x92\x01\n\x13UpdateNotifications\x12\x30.airspace.settings.v1.UpdateNotificationsRequest\x1a\x31.airspace.settings.v1.UpdateNotificationsResponse\"\x16\x90\x02\x02\xaa\xbb\x18\x0f\x08\x01\x12\x0b\x08\x10*\x07patternb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,6 +61,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTIFICATIONS'].fields_by_name['rules']._serialized_options = b'\262\273\030\002\030\024'
   _globals['_GETSETTINGSREQUEST'].fields_by_name['pattern']._loaded_options = None
   _globals['_GETSETTINGSREQUEST'].fields_by_name['pattern']._serialized_options = b'\262\273\030\002\010\001'
+  _globals['_GETSETTINGSRESPONSE_GATESORIGINSENTRY']._loaded_options = None
+  _globals['_GETSETTINGSRESPONSE_GATESORIGINSENTRY']._serialized_options = b'8\001'
   _globals['_UPDATERUNASREQUEST'].fields_by_name['pattern']._loaded_options = None
   _globals['_UPDATERUNASREQUEST'].fields_by_name['pattern']._serialized_options = b'\262\273\030\002\010\001'
   _globals['_UPDATEQUOTASREQUEST'].fields_by_name['pattern']._loaded_options = None
@@ -82,45 +84,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FREEZE']._serialized_start=226
   _globals['_FREEZE']._serialized_end=343
   _globals['_GATES']._serialized_start=346
-  _globals['_GATES']._serialized_end=504
-  _globals['_RUNAS']._serialized_start=507
-  _globals['_RUNAS']._serialized_end=652
-  _globals['_QUOTAS']._serialized_start=655
-  _globals['_QUOTAS']._serialized_end=831
-  _globals['_QUOTA']._serialized_start=833
-  _globals['_QUOTA']._serialized_end=903
-  _globals['_EFFECTIVEQUOTAS']._serialized_start=906
-  _globals['_EFFECTIVEQUOTAS']._serialized_end=1094
-  _globals['_EMAILTARGET']._serialized_start=1096
-  _globals['_EMAILTARGET']._serialized_end=1139
-  _globals['_SLACKTARGET']._serialized_start=1141
-  _globals['_SLACKTARGET']._serialized_end=1180
-  _globals['_WEBHOOKTARGET']._serialized_start=1182
-  _globals['_WEBHOOKTARGET']._serialized_end=1247
-  _globals['_NOTIFICATIONRULE']._serialized_start=1250
-  _globals['_NOTIFICATIONRULE']._serialized_end=1497
-  _globals['_NOTIFICATIONS']._serialized_start=1499
-  _globals['_NOTIFICATIONS']._serialized_end=1577
-  _globals['_GETSETTINGSREQUEST']._serialized_start=1579
-  _globals['_GETSETTINGSREQUEST']._serialized_end=1656
-  _globals['_GETSETTINGSRESPONSE']._serialized_start=1659
-  _globals['_GETSETTINGSRESPONSE']._serialized_end=2266
-  _globals['_UPDATERUNASREQUEST']._serialized_start=2268
-  _globals['_UPDATERUNASREQUEST']._serialized_end=2390
-  _globals['_UPDATERUNASRESPONSE']._serialized_start=2392
-  _globals['_UPDATERUNASRESPONSE']._serialized_end=2458
-  _globals['_UPDATEQUOTASREQUEST']._serialized_start=2460
-  _globals['_UPDATEQUOTASREQUEST']._serialized_end=2584
-  _globals['_UPDATEQUOTASRESPONSE']._serialized_start=2586
-  _globals['_UPDATEQUOTASRESPONSE']._serialized_end=2654
-  _globals['_UPDATEGATESREQUEST']._serialized_start=2656
-  _globals['_UPDATEGATESREQUEST']._serialized_end=2777
-  _globals['_UPDATEGATESRESPONSE']._serialized_start=2779
-  _globals['_UPDATEGATESRESPONSE']._serialized_end=2844
-  _globals['_UPDATENOTIFICATIONSREQUEST']._serialized_start=2847
-  _globals['_UPDATENOTIFICATIONSREQUEST']._serialized_end=2992
-  _globals['_UPDATENOTIFICATIONSRESPONSE']._serialized_start=2994
-  _globals['_UPDATENOTIFICATIONSRESPONSE']._serialized_end=3083
-  _globals['_SETTINGSSERVICE']._serialized_start=3086
-  _globals['_SETTINGSSERVICE']._serialized_end=3730
+  _globals['_GATES']._serialized_end=600
+  _globals['_RUNAS']._serialized_start=603
+  _globals['_RUNAS']._serialized_end=748
+  _globals['_QUOTAS']._serialized_start=751
+  _globals['_QUOTAS']._serialized_end=927
+  _globals['_QUOTA']._serialized_start=929
+  _globals['_QUOTA']._serialized_end=999
+  _globals['_EFFECTIVEQUOTAS']._serialized_start=1002
+  _globals['_EFFECTIVEQUOTAS']._serialized_end=1190
+  _globals['_EMAILTARGET']._serialized_start=1192
+  _globals['_EMAILTARGET']._serialized_end=1235
+  _globals['_SLACKTARGET']._serialized_start=1237
+  _globals['_SLACKTARGET']._serialized_end=1276
+  _globals['_WEBHOOKTARGET']._serialized_start=1278
+  _globals['_WEBHOOKTARGET']._serialized_end=1343
+  _globals['_NOTIFICATIONRULE']._serialized_start=1346
+  _globals['_NOTIFICATIONRULE']._serialized_end=1593
+  _globals['_NOTIFICATIONS']._serialized_start=1595
+  _globals['_NOTIFICATIONS']._serialized_end=1673
+  _globals['_GETSETTINGSREQUEST']._serialized_start=1675
+  _globals['_GETSETTINGSREQUEST']._serialized_end=1752
+  _globals['_GETSETTINGSRESPONSE']._serialized_start=1755
+  _globals['_GETSETTINGSRESPONSE']._serialized_end=2477
+  _globals['_GETSETTINGSRESPONSE_GATESORIGINSENTRY']._serialized_start=2394
+  _globals['_GETSETTINGSRESPONSE_GATESORIGINSENTRY']._serialized_end=2477
+  _globals['_UPDATERUNASREQUEST']._serialized_start=2479
+  _globals['_UPDATERUNASREQUEST']._serialized_end=2601
+  _globals['_UPDATERUNASRESPONSE']._serialized_start=2603
+  _globals['_UPDATERUNASRESPONSE']._serialized_end=2669
+  _globals['_UPDATEQUOTASREQUEST']._serialized_start=2671
+  _globals['_UPDATEQUOTASREQUEST']._serialized_end=2795
+  _globals['_UPDATEQUOTASRESPONSE']._serialized_start=2797
+  _globals['_UPDATEQUOTASRESPONSE']._serialized_end=2865
+  _globals['_UPDATEGATESREQUEST']._serialized_start=2867
+  _globals['_UPDATEGATESREQUEST']._serialized_end=2988
+  _globals['_UPDATEGATESRESPONSE']._serialized_start=2990
+  _globals['_UPDATEGATESRESPONSE']._serialized_end=3055
+  _globals['_UPDATENOTIFICATIONSREQUEST']._serialized_start=3058
+  _globals['_UPDATENOTIFICATIONSREQUEST']._serialized_end=3203
+  _globals['_UPDATENOTIFICATIONSRESPONSE']._serialized_start=3205
+  _globals['_UPDATENOTIFICATIONSRESPONSE']._serialized_end=3294
+  _globals['_SETTINGSSERVICE']._serialized_start=3297
+  _globals['_SETTINGSSERVICE']._serialized_end=3941
 # @@protoc_insertion_point(module_scope)

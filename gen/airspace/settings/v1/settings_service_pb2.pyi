@@ -123,7 +123,14 @@ class GetSettingsRequest(_message.Message):
     def __init__(self, pattern: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
 
 class GetSettingsResponse(_message.Message):
-    __slots__ = ("own_run_as", "run_as", "run_as_origin", "own_quotas", "quotas", "own_gates", "gates", "gates_origin", "own_notifications", "notifications", "notifications_origin")
+    __slots__ = ("own_run_as", "run_as", "run_as_origin", "own_quotas", "quotas", "own_gates", "gates", "gates_origins", "own_notifications", "notifications", "notifications_origin")
+    class GatesOriginsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _identifiers_pb2.ScopePattern
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
     OWN_RUN_AS_FIELD_NUMBER: _ClassVar[int]
     RUN_AS_FIELD_NUMBER: _ClassVar[int]
     RUN_AS_ORIGIN_FIELD_NUMBER: _ClassVar[int]
@@ -131,7 +138,7 @@ class GetSettingsResponse(_message.Message):
     QUOTAS_FIELD_NUMBER: _ClassVar[int]
     OWN_GATES_FIELD_NUMBER: _ClassVar[int]
     GATES_FIELD_NUMBER: _ClassVar[int]
-    GATES_ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    GATES_ORIGINS_FIELD_NUMBER: _ClassVar[int]
     OWN_NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
     NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
     NOTIFICATIONS_ORIGIN_FIELD_NUMBER: _ClassVar[int]
@@ -142,11 +149,11 @@ class GetSettingsResponse(_message.Message):
     quotas: EffectiveQuotas
     own_gates: Gates
     gates: Gates
-    gates_origin: _identifiers_pb2.ScopePattern
+    gates_origins: _containers.MessageMap[str, _identifiers_pb2.ScopePattern]
     own_notifications: Notifications
     notifications: Notifications
     notifications_origin: _identifiers_pb2.ScopePattern
-    def __init__(self, own_run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., own_quotas: _Optional[_Union[Quotas, _Mapping]] = ..., quotas: _Optional[_Union[EffectiveQuotas, _Mapping]] = ..., own_gates: _Optional[_Union[Gates, _Mapping]] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., gates_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., own_notifications: _Optional[_Union[Notifications, _Mapping]] = ..., notifications: _Optional[_Union[Notifications, _Mapping]] = ..., notifications_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
+    def __init__(self, own_run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as: _Optional[_Union[RunAs, _Mapping]] = ..., run_as_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ..., own_quotas: _Optional[_Union[Quotas, _Mapping]] = ..., quotas: _Optional[_Union[EffectiveQuotas, _Mapping]] = ..., own_gates: _Optional[_Union[Gates, _Mapping]] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., gates_origins: _Optional[_Mapping[str, _identifiers_pb2.ScopePattern]] = ..., own_notifications: _Optional[_Union[Notifications, _Mapping]] = ..., notifications: _Optional[_Union[Notifications, _Mapping]] = ..., notifications_origin: _Optional[_Union[_identifiers_pb2.ScopePattern, _Mapping]] = ...) -> None: ...
 
 class UpdateRunAsRequest(_message.Message):
     __slots__ = ("pattern", "run_as")
