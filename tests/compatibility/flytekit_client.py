@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -105,8 +106,11 @@ class Client:
 
     def asked(self, signal: str) -> None:
         """Wait until the execution asks for this; the client itself has a poll of its own."""
+        deadline = time.monotonic() + SECONDS
         while signal not in {each.id.signal_id for each in self.remote.list_signals(self.asking.id.name)}:
-            pass
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nothing has asked for {signal}")
+            time.sleep(0.2)
 
     @property
     def task_id(self) -> Identifier:

@@ -115,7 +115,8 @@ def test_who_is_killed_after_sending_leaves_it_to_be_sent_again_with_the_same_ke
             settings_pb.NotificationRule(events=ENDS, webhook=webhook),
             settings_pb.NotificationRule(events=ENDS, email=email),
         )
-        receiver.before = lambda _: split.processes["execution"].process.kill() if len(receiver.received) == 1 else None
+        sender = split.processes["execution"]
+        receiver.before = lambda _: sender.process.kill() if len(receiver.received) == 1 else None
         launch = execution_pb.LaunchExecutionRequest(scope=scope_message(DEV), launch_plan="plan", version="v1")
         path = "/airspace.execution.v1.ExecutionService/LaunchExecution"
         launched = admin.call(path, launch, execution_pb.LaunchExecutionResponse).execution
