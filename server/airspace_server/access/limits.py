@@ -10,6 +10,8 @@ from typing import Final
 
 REMEMBERED: Final = 1024
 """Most keys that one limit remembers where nothing else is said, and most that were seen lately."""
+_ONE: Final = 1 - 1e-6
+"""What counts as one in a bucket: sums of times are not exact, and who has waited as told must not wait again."""
 _OWN_BITS: Final = 64  # of an IPv6 address: whoever has one has the others of its network too
 
 
@@ -26,7 +28,7 @@ class Bucket:
         """Return 0, or the whole seconds until there is one again."""
         self.left = min(self.burst, self.left + max(0.0, now - self.at) * self.rate)
         self.at = now
-        return 0 if self.left >= 1 else math.ceil((1 - self.left) / self.rate)
+        return 0 if self.left >= _ONE else math.ceil((1 - self.left) / self.rate)
 
     def take(self, now: float) -> int:
         """Take one if there is one; return as `wait` does."""
