@@ -2,8 +2,9 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 
-from flytekit import task, workflow
+from flytekit import map_task, task, workflow
 from flytekit.exceptions.user import FlyteRecoverableException
 
 
@@ -46,6 +47,19 @@ def land(runway: str) -> str:
     if runway:
         raise ValueError(f"there is no runway {runway}")
     return "landed"
+
+
+@task
+def third(x: int, of: list[int]) -> int:
+    if x < 0:
+        raise ValueError("less than nothing")
+    return x * of[2]
+
+
+@workflow
+def fleet(xs: list[int]) -> tuple[list[int | None], list[int]]:
+    some = map_task(partial(third, of=[7, 8, 9]), min_success_ratio=0.5)(x=xs)
+    return some, map_task(double, concurrency=1)(x=[1, 2, 3])
 
 
 @workflow

@@ -83,6 +83,26 @@ def node(
     return made
 
 
+def array(
+    node_id: str,
+    *,
+    task: str,
+    inputs: Mapping[str, literals_pb2.BindingData],
+    retries: int = 0,
+    **options: Any,
+) -> workflow_pb2.Node:
+    """A node that runs a task for each item of its lists; `options` are those of ArrayNode."""
+    made = workflow_pb2.Node(id=node_id, inputs=bindings(inputs))
+    made.array_node.CopyFrom(workflow_pb2.ArrayNode(**options))
+    made.array_node.node.task_node.reference_id.CopyFrom(identifier(task))
+    made.array_node.node.metadata.retries.retries = retries
+    return made
+
+
+def listed(*values: int) -> literals_pb2.Literal:
+    return literals_pb2.Literal(collection=literals_pb2.LiteralCollection(literals=map(integer, values)))
+
+
 def more_than(var: str, value: int) -> condition_pb2.BooleanExpression:
     """The condition that an input of a branch is more than a number."""
     comparison = condition_pb2.ComparisonExpression(operator=condition_pb2.ComparisonExpression.GT)
@@ -114,7 +134,7 @@ def branch(
 
 def _tasks_in(nodes: Iterable[workflow_pb2.Node]) -> Iterator[str]:
     for one in nodes:
-        yield one.task_node.reference_id.name
+        yield (one.array_node.node if one.HasField("array_node") else one).task_node.reference_id.name
         block = one.branch_node.if_else
         if one.HasField("branch_node"):
             yield from _tasks_in([case.then_node for case in (block.case, *block.other)] + [block.else_node])
@@ -135,11 +155,15 @@ def workflow(
     )
 
 
-def task(name: str, *, retries: int = 0, seconds: float = 0, **env: str) -> tasks_pb2.TaskTemplate:
+def task(
+    name: str, *, retries: int = 0, seconds: float = 0, outputs: Sequence[str] = (), **env: str
+) -> tasks_pb2.TaskTemplate:
     """A task whose program is the stand-in for flytekit's (engine_stand_in.py); `env` tells it what to do."""
     made = tasks_pb2.TaskTemplate(id=identifier(name), type="python-task")
     made.metadata.retries.retries = retries
     made.metadata.timeout.FromMicroseconds(int(seconds * 1e6))
+    for output in outputs:
+        made.interface.outputs.variables[output].SetInParent()
     made.container.args.extend(
         ["pyflyte-execute", "--inputs", "{{.input}}", "--output-prefix", "{{.outputPrefix}}", "--", name]
     )

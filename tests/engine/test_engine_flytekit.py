@@ -96,6 +96,25 @@ def test_a_workflow_of_real_tasks_runs_and_sees_nothing_of_the_servers_environme
     assert {"n1-0-n0", "n1"} <= nodes_of(database, execution).keys()
 
 
+def test_map_tasks_run_for_each_item_with_what_is_bound_and_some_may_fail(
+    database, working, until, real_runner, compiled
+):
+    xs = literals_pb2.LiteralCollection(literals=[number(5), number(-1), number(0)])
+    inputs = literals_pb2.LiteralMap(literals={"xs": literals_pb2.Literal(collection=xs)})
+    execution = launch(database, "e3", compiled("fleet"), inputs)
+    with working(runner=real_runner):
+        until(lambda: stored(database, execution).phase in ENDED_EXECUTION, 240)
+    row = stored(database, execution)
+    assert (row.phase, row.error_message) == ("SUCCEEDED", None)
+    some, all_ = (list(outputs_of(database, execution).literals[f"o{each}"].collection.literals) for each in (0, 1))
+    assert [one.scalar.primitive.integer for one in all_] == [2, 4, 6]
+    assert [one.scalar.WhichOneof("value") for one in some] == ["primitive", "none_type", "primitive"]
+    assert [some[0], some[2]] == [number(45), number(0)]
+    nodes = nodes_of(database, execution)
+    assert "less than nothing" in nodes["n0-0-1"].error_message
+    assert (nodes["n0"].entity_kind, nodes["n0-0-2"].entity_kind) == ("ARRAY", "TASK")
+
+
 def test_a_recoverable_error_is_tried_again_and_a_real_one_comes_back_with_its_traceback(
     database, working, until, real_runner, compiled
 ):

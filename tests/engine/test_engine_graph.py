@@ -2,6 +2,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from engine_graph import AGAIN, FAILS, SYSTEM, USER, Run, begun
 from engine_rows import branch, closure, literals, more_than, node, promise, task, workflow
 from flyteidl.core import literals_pb2
 from hypothesis import given
@@ -17,58 +18,9 @@ from airspace_server.core.execution import (
     NodePhase,
 )
 from airspace_server.engine import graph
-from airspace_server.engine.graph import Aborted, AttemptEnded, AttemptStarted, Begun, State
+from airspace_server.engine.graph import Aborted, AttemptEnded, AttemptStarted, Begun
 from airspace_server.engine.outcome import Failed, Lost, Outcome, Succeeded, TimedOut
 from airspace_server.engine.plan import NotRunnableError, parse, unique_id
-
-USER = ExecutionError("USER:ValueError", "no runway", ErrorKind.USER)
-SYSTEM = ExecutionError("EXIT_CODE", "exit code 1", ErrorKind.SYSTEM)
-FAILS = Failed(USER, retryable=False)
-AGAIN = Failed(USER, retryable=True)
-
-
-def queued(**inputs):
-    return State(ExecutionPhase.QUEUED, literals(**inputs), {})
-
-
-class Run:
-    """Drives a state machine and keeps what it recorded."""
-
-    def __init__(self, compiled, **inputs):
-        self.plan = parse(compiled)
-        self.state = queued(**inputs)
-        self.recorded = []
-
-    def apply(self, event):
-        step = graph.apply(self.plan, self.state, event)
-        self.state = step.state
-        self.recorded += step.transitions
-        return step
-
-    def start(self, node_id):
-        self.apply(AttemptStarted(node_id, "handle", "uri"))
-
-    def end(self, node_id, outcome):
-        self.apply(AttemptEnded(node_id, len(self.state.nodes[node_id].attempts) - 1, outcome))
-
-    def run(self, node_id, outcome=None):
-        self.start(node_id)
-        self.end(node_id, Succeeded(literals(o=1)) if outcome is None else outcome)
-
-    def waiting(self):
-        return list(graph.waiting(self.state))
-
-    def surplus(self):
-        return [node_id for node_id, _ in graph.surplus(self.plan, self.state)]
-
-    def phase(self, node_id):
-        return self.state.nodes[node_id].phase
-
-
-def begun(compiled, **inputs):
-    run = Run(compiled, **inputs)
-    run.apply(Begun())
-    return run
 
 
 def chain(*, retries=0, goes_on=False):

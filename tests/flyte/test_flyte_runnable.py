@@ -6,7 +6,17 @@ from airspace_server.flyte.runnable import first_unrunnable
 
 
 @pytest.mark.parametrize(
-    "entity", [samples.chain, samples.fan, samples.outermost, samples.typed, samples.growing, samples.nightly]
+    "entity",
+    [
+        samples.chain,
+        samples.fan,
+        samples.outermost,
+        samples.typed,
+        samples.growing,
+        samples.nightly,
+        samples.mapped,
+        samples.mapped_partly,
+    ],
 )
 def test_python_tasks_and_sub_workflows_of_them_can_run(entity):
     assert first_unrunnable(compiled(entity)) is None
@@ -16,7 +26,6 @@ def test_python_tasks_and_sub_workflows_of_them_can_run(entity):
     ("entity", "found"),
     [
         (samples.choice, None),
-        (samples.mapped, ("n0", "array node")),
         (samples.gated, None),
         (samples.guarded, ("fn0", "failure node")),
         (samples.launching, ("n0", "launch plan node")),
@@ -29,8 +38,8 @@ def test_the_first_construct_that_cannot_run_is_named_with_its_node_if_there_is_
 def test_a_construct_within_a_sub_workflow_is_named_with_the_nodes_around_it():
     closure = compiled(samples.outermost)
     inner = next(sub for sub in closure.sub_workflows if sub.template.id.name == samples.chain.name)
-    inner.template.nodes[1].array_node.parallelism = 1
-    assert first_unrunnable(closure) == ("n0/n0/n1", "array node")
+    inner.template.nodes[1].array_node.node.workflow_node.launchplan_ref.name = "plan"
+    assert first_unrunnable(closure) == ("n0/n0/n1", "array of launch plans")
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,11 @@ class NodeKind(StrEnum):
     """One of its cases, or none."""
     GATE = "GATE"
     """Nothing: it waits for an answer or for some time."""
+    ARRAY = "ARRAY"
+    """One task for each item of a list."""
 
 
-FRAMED_NODE: Final = frozenset({NodeKind.WORKFLOW, NodeKind.BRANCH})
+FRAMED_NODE: Final = frozenset({NodeKind.WORKFLOW, NodeKind.BRANCH, NodeKind.ARRAY})
 """The kinds of nodes that have others inside: they run nothing themselves, and end when those have ended."""
 
 

@@ -4,7 +4,7 @@ Nothing here waits, reads or writes. What the worker has to do is a function of 
 after a restart: `waiting` names the nodes that want an attempt started and `surplus` the attempts to be ended.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Never
 
@@ -21,10 +21,11 @@ from airspace_server.core.execution import (
     NodeKind,
     NodePhase,
 )
+from airspace_server.engine.arrays import ArrayError, gathered
 from airspace_server.engine.bindings import MAX_RESOLVED, UnresolvedError, resolve_all
 from airspace_server.engine.conditions import UndecidedError, first
 from airspace_server.engine.outcome import Failed, Lost, Outcome, Preempted, Succeeded, TimedOut
-from airspace_server.engine.plan import ROOT, Bindings, Entity, Frame, Node, Plan, unique_id
+from airspace_server.engine.plan import ROOT, Bindings, Entity, Frame, Node, Plan, item_ids, unique_id
 
 SYSTEM_RETRIES: Final = 3
 """How often a node is tried again after errors that are not its task's fault, beside the task's own retries."""
@@ -200,6 +201,24 @@ def waiting(state: State) -> Iterator[str]:
             yield node.id
 
 
+def given(plan: Plan, state: State, node_id: str) -> tuple[literals_pb2.LiteralMap, int | None]:
+    """Return what the task of a node that waits is given, and which item of an array it is, None for no array.
+
+    Raises IllegalEventError for one that has no inputs.
+    """
+    node = state.nodes[node_id]
+    around = state.nodes.get(node.frame)
+    array = plan.nodes[around.id].array if around is not None else None
+    if array is None or around is None:
+        inputs, index = node.inputs, None
+    else:
+        index = int(node.spec_id)
+        inputs = None if around.inputs is None else array.given(around.inputs, index)
+    if inputs is None:
+        raise IllegalEventError(f"{node_id} waits without inputs")
+    return inputs, index
+
+
 def gates(state: State) -> Iterator[str]:
     """Name the gates that wait."""
     for node in state.nodes.values():
@@ -224,7 +243,35 @@ def _ending(plan: Plan, phase: ExecutionPhase, nodes: Mapping[str, NodeState], f
     """Tell whether the frame only waits for the end of what still runs in it."""
     if phase is ExecutionPhase.ABORTING or (frame.fails_at_once and _first_bad(nodes, frame)):
         return True
+    if _items(plan, nodes, frame).failed:
+        return True
     return frame.id != ROOT and _ending(plan, phase, nodes, plan.frames[plan.nodes[frame.id].frame])
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """The items of an array as they are: `failed` once more of them have than may."""
+
+    ids: tuple[str, ...] = ()
+    bad: tuple[NodeState, ...] = ()
+    failed: bool = False
+
+
+_NO_ITEMS: Final = _Items()
+
+
+def _items(plan: Plan, nodes: Mapping[str, NodeState], frame: Frame) -> _Items:
+    """Look at the items of an array that has come up; of any other frame there are none."""
+    state = nodes.get(frame.id)
+    if state is None or state.entity.kind is not NodeKind.ARRAY or state.inputs is None:
+        return _NO_ITEMS
+    array = plan.nodes[frame.id].array
+    if array is None:
+        raise RuntimeError(f"{frame.id} is no array")
+    ids = item_ids(frame.id, array.size(state.inputs))
+    found = (nodes.get(id_) for id_ in ids)
+    bad = tuple(item for item in found if item is not None and item.phase in _BAD_NODE)
+    return _Items(ids, bad, len(bad) > array.failures(len(ids)))
 
 
 def _first_bad(nodes: Mapping[str, NodeState], frame: Frame) -> NodeState | None:
@@ -355,7 +402,11 @@ class _Move:
         if isinstance(outcome, Failed) and not outcome.retryable:
             return False
         failed = [one.error.kind for one in node.attempts if one.error and one.phase not in _NO_TRY]
-        allowed = SYSTEM_RETRIES if outcome.error.kind is ErrorKind.SYSTEM else self._plan.nodes[node.id].retries
+        allowed = (
+            SYSTEM_RETRIES
+            if outcome.error.kind is ErrorKind.SYSTEM
+            else self._plan.node(node.id, node.frame, node.spec_id).retries
+        )
         return failed.count(outcome.error.kind) <= allowed
 
     def _settle(self, frame: Frame) -> None:
@@ -373,6 +424,8 @@ class _Move:
             return self._come_up(node, ending)
         if state.phase in ENDED_NODE:
             return False
+        if state.entity.kind is NodeKind.ARRAY:
+            return self._visit_array(node, state)
         if state.entity.kind in FRAMED_NODE:
             return self._visit_frame(state)
         if ending and not state.running:
@@ -407,15 +460,25 @@ class _Move:
         except UnresolvedError as error:
             self._put(replace(new, phase=NodePhase.FAILED, error=_unresolved(error)))
             return True
-        undecided = self._undecided(node, inputs)
-        if undecided:
-            said = f"branch {node.id} ({node.entity.name}): {undecided}"
-            no_branch = ExecutionError("NO_BRANCH", said, ErrorKind.USER)
-            self._put(replace(new, phase=NodePhase.FAILED, inputs=inputs, error=no_branch))
+        problem = self._problem(node, inputs)
+        if problem:
+            self._put(replace(new, phase=NodePhase.FAILED, inputs=inputs, error=problem))
             return True
         phase = NodePhase.QUEUED if node.entity.kind is NodeKind.TASK else NodePhase.RUNNING
         self._put(replace(new, phase=phase, inputs=inputs))
         return True
+
+    def _problem(self, node: Node, inputs: literals_pb2.LiteralMap) -> ExecutionError | None:
+        """Say why a branch or an array cannot be run with these inputs."""
+        undecided = self._undecided(node, inputs)
+        if undecided:
+            return ExecutionError("NO_BRANCH", f"branch {node.id} ({node.entity.name}): {undecided}", ErrorKind.USER)
+        try:
+            if node.array is not None:
+                node.array.size(inputs)
+        except ArrayError as error:
+            return _array_error(node, error)
+        return None
 
     def _undecided(self, node: Node, inputs: literals_pb2.LiteralMap) -> str | None:
         """Say why no node of a branch can be run."""
@@ -426,6 +489,41 @@ class _Move:
             return None if self._chosen(frame, inputs) or frame.branch is None else frame.branch.error
         except UndecidedError as error:
             return str(error)
+
+    def _visit_array(self, node: Node, state: NodeState) -> bool:
+        """Let the items of an array come up, as many as may run at once; tell whether it ended."""
+        frame = self._plan.frames[node.id]
+        items, ending = _items(self._plan, self._nodes, frame), self._ending(frame)
+        if node.array is None or state.inputs is None:
+            raise RuntimeError(f"{node.id} is no array that has come up")
+        open_ = 0
+        for index, id_ in enumerate(items.ids):
+            item = self._nodes.get(id_)
+            if item is not None and item.phase in ENDED_NODE:
+                continue
+            if item is not None and ending and not item.running:
+                self._put(replace(item, phase=NodePhase.ABORTED))
+                continue
+            if item is None and (ending or open_ == (node.array.parallelism or len(items.ids))):
+                break
+            if item is None and not self._item_comes_up(node, state.inputs, index, id_):
+                return True
+            open_ += 1
+        if open_:
+            return False
+        return self._end_array(node, state, items)
+
+    def _item_comes_up(self, array: Node, inputs: literals_pb2.LiteralMap, index: int, id_: str) -> bool:
+        """Let an item come up; tell whether it can run."""
+        plan = self._plan.node(id_, array.id, str(index))
+        new = NodeState(id_, plan.spec_id, plan.frame, plan.entity, len(self._nodes), NodePhase.QUEUED)
+        own = array.array.item(inputs, index) if array.array is not None else None
+        if own is None or not self._has_room(own):
+            too_large = ExecutionError("INPUTS_TOO_LARGE", f"its inputs {_TOO_MUCH}", ErrorKind.USER)
+            self._put(replace(new, phase=NodePhase.FAILED, error=too_large))
+            return False
+        self._put(replace(new, inputs=own))
+        return True
 
     def _visit_frame(self, state: NodeState) -> bool:
         frame = self._plan.frames[state.id]
@@ -444,6 +542,27 @@ class _Move:
             except UnresolvedError as error:
                 self._put(replace(state, phase=NodePhase.FAILED, error=_unresolved(error)))
         return True
+
+    def _end_array(self, node: Node, state: NodeState, items: _Items) -> bool:
+        states = [self._nodes.get(id_) for id_ in items.ids]
+        if items.failed:
+            self._put(replace(state, phase=NodePhase.FAILED, error=_failed_items(items)))
+        elif any(item is None or item.phase is NodePhase.ABORTED for item in states):
+            self._put(replace(state, phase=NodePhase.ABORTED))
+        else:
+            self._put(self._gathered(node, state, [item for item in states if item is not None]))
+        return True
+
+    def _gathered(self, node: Node, state: NodeState, items: Sequence[NodeState]) -> NodeState:
+        """Return an array whose items have ended well, with their outputs, or failed for what these are."""
+        names = sorted(self._plan.task(node).interface.outputs.variables)
+        try:
+            outputs = gathered(names, [(item.id, item.outputs) for item in items])
+        except ArrayError as error:
+            return replace(state, phase=NodePhase.FAILED, error=_array_error(node, error))
+        if self._has_room(outputs):
+            return replace(state, phase=NodePhase.SUCCEEDED, outputs=outputs)
+        return replace(state, phase=NodePhase.FAILED, error=_array_error(node, ArrayError(f"its outputs {_TOO_MUCH}")))
 
     def _move_execution(self, root: Frame) -> None:
         bad = _first_bad(self._nodes, root)
@@ -511,6 +630,16 @@ def _named(bad: NodeState) -> ExecutionError:
     if bad.entity.kind in FRAMED_NODE:
         return error
     return replace(error, message=f"node {bad.id} ({bad.entity.name}): {error.message}")
+
+
+def _failed_items(items: _Items) -> ExecutionError:
+    """Say how many items have failed, and why the first of them has."""
+    first = _named(items.bad[0])
+    return replace(first, message=f"{len(items.bad)} of {len(items.ids)} items have failed: {first.message}")
+
+
+def _array_error(node: Node, error: ArrayError) -> ExecutionError:
+    return ExecutionError("ARRAY", f"node {node.id} ({node.entity.name}): {error}", ErrorKind.USER)
 
 
 def _unresolved(error: UnresolvedError) -> ExecutionError:

@@ -1,14 +1,16 @@
 """What there is to run: a compiled workflow, parsed once, its sub-workflows laid out under unique node ids.
 
 A frame is a workflow where it is used: the root one, or one for each sub-workflow node. The cases of a branch node are
-a frame too, of which one node at most is run. A frame has the id of its node, "" for the root. The plan says nothing
-about a run; graph.py does.
+a frame too, of which one node at most is run; and the items of an array, whose nodes are not in the plan, because how
+many there are shows in a run. A frame has the id of its node, "" for the root. The plan says nothing about a run;
+graph.py does.
 """
 
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from typing import Final
@@ -16,6 +18,7 @@ from typing import Final
 from flyteidl.core import compiler_pb2, condition_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
 
 from airspace_server.core.execution import NodeKind
+from airspace_server.engine.arrays import Array
 
 ROOT: Final = ""
 """The id of the frame of the execution's own workflow."""
@@ -45,7 +48,7 @@ class Entity:
     """What a node runs; `project` is its own, in the domain of the execution.
 
     A branch is no entity of its own: it has the name that its author gave it, and neither project nor version. Nor is a
-    gate, which has that of the signal that it waits for.
+    gate, which has that of the signal that it waits for. An array has that of the task that is run for its items.
     """
 
     kind: NodeKind
@@ -59,7 +62,7 @@ class Node:
     """A node where it stands in the plan: `frame` is the id of the frame that it is in.
 
     `retries` and `timeout_us` (0 for none) are those of its task with the node's own on top. `gate` is set for a gate,
-    and says what it waits for.
+    and says what it waits for; `array` for an array, whose items have its retries and timeout.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Node:
     retries: int = 0
     timeout_us: int = 0
     gate: workflow_pb2.GateNode | None = None
+    array: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +111,23 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every node and frame of an execution by its id, and the tasks by their references."""
+    """Every node but the items of arrays, and every frame, by its id; and the tasks by their references."""
 
     nodes: Mapping[str, Node]
     frames: Mapping[str, Frame]
     tasks: Mapping[Reference, tasks_pb2.TaskTemplate]
 
+    def node(self, id_: str, frame: str, spec_id: str) -> Node:
+        """Return a node, which may be one of the items of an array: then its frame is that, and its spec its place."""
+        found = self.nodes.get(id_)
+        if found is not None:
+            return found
+        array = self.nodes[frame]
+        entity = replace(array.entity, kind=NodeKind.TASK)
+        return Node(id_, spec_id, frame, entity, {}, (), array.retries, array.timeout_us)
+
     def task(self, node: Node) -> tasks_pb2.TaskTemplate:
-        """Return the task that a node of kind TASK runs."""
+        """Return the task that a node of kind TASK runs, or an array for its items."""
         return self.tasks[node.entity.project, node.entity.name, node.entity.version]
 
 
@@ -124,6 +137,12 @@ def unique_id(frame: str, spec_id: str) -> str:
         return spec_id
     full = f"{frame}-0-{spec_id}"
     return full if len(full) <= _MAX_ID else f"h{hashlib.sha256(full.encode()).hexdigest()[:31]}"
+
+
+@lru_cache(256)
+def item_ids(array: str, size: int) -> tuple[str, ...]:
+    """Return the ids of the nodes for the items of an array."""
+    return tuple(unique_id(array, str(index)) for index in range(size))
 
 
 def signal_id(gate: workflow_pb2.GateNode) -> str:
@@ -146,6 +165,7 @@ class _Layout:
         self._tasks = {_reference(task.template.id): task.template for task in self.closure.tasks}
         self._workflows = {_reference(one.template.id): one.template for one in self.closure.sub_workflows}
         self._frame(ROOT, self.closure.primary.template, 0)
+        self._require_items_apart()
         return Plan(self.nodes, self.frames, self._tasks)
 
     def _frame(self, frame: str, workflow: workflow_pb2.WorkflowTemplate, depth: int) -> None:
@@ -172,6 +192,15 @@ class _Layout:
             self._frame(node.id, inner, depth + 1)
         elif node.entity.kind is NodeKind.BRANCH:
             self._branch(scope, node.id, spec.branch_node.if_else, depth + 1)
+        elif node.entity.kind is NodeKind.ARRAY:
+            self.frames[node.id] = Frame(node.id, scope, (), {}, fails_at_once=True)
+
+    def _require_items_apart(self) -> None:
+        """Refuse a node that has the id of an item of an array, which only a run will have."""
+        for node in self.nodes.values():
+            array, _, index = node.id.rpartition("-0-")
+            if array in self.nodes and self.nodes[array].array is not None and index.isdecimal():
+                raise NotRunnableError(f"node {node.id} is called as an item of {array} would be")
 
     def _branch(self, scope: str, frame: str, block: workflow_pb2.IfElseBlock, depth: int) -> None:
         if depth > MAX_DEPTH:
@@ -219,6 +248,7 @@ class _Layout:
             upstream,
             *self._limits(spec),
             spec.gate_node if spec.HasField("gate_node") else None,
+            Array.of(spec.array_node) if spec.HasField("array_node") else None,
         )
         if node.id in self.nodes:
             raise NotRunnableError(f"two nodes of the workflow would be {node.id}")
@@ -236,6 +266,9 @@ class _Layout:
             return Entity(NodeKind.BRANCH, "", spec.metadata.name[:_MAX_NAME], "")
         elif spec.HasField("gate_node"):
             return Entity(NodeKind.GATE, "", (signal_id(spec.gate_node) or "sleep")[:_MAX_NAME], "")
+        elif spec.HasField("array_node") and spec.array_node.node.HasField("task_node"):
+            kind, reference = NodeKind.ARRAY, _reference(spec.array_node.node.task_node.reference_id)
+            known = reference in self._tasks
         else:
             construct = spec.workflow_node.WhichOneof("reference") or spec.WhichOneof("target") or "empty node"
             raise NotRunnableError(f"node {spec.id} is a {construct}, which cannot be run yet")
@@ -245,8 +278,9 @@ class _Layout:
 
     def _limits(self, spec: workflow_pb2.Node) -> tuple[int, int]:
         """Find retries and timeout. Clients always send both with a node, so that 0 there means: as the task has it."""
-        own = spec.metadata
-        task = self._tasks[_reference(spec.task_node.reference_id)] if spec.HasField("task_node") else None
+        runs = spec.array_node.node if spec.HasField("array_node") else spec
+        own = runs.metadata
+        task = self._tasks[_reference(runs.task_node.reference_id)] if runs.HasField("task_node") else None
         of_task = task.metadata if task else tasks_pb2.TaskMetadata()
         retries = own.retries.retries or of_task.retries.retries
         return retries, own.timeout.ToMicroseconds() or of_task.timeout.ToMicroseconds()

@@ -37,7 +37,7 @@ from airspace_server.core.shares import Shares
 from airspace_server.engine import gate_nodes, graph
 from airspace_server.engine.admission import Room
 from airspace_server.engine.outcome import Failed, Lost, Outcome, Preempted, Succeeded, TimedOut
-from airspace_server.engine.plan import Entity, NotRunnableError, Plan, parse
+from airspace_server.engine.plan import Entity, Node, NotRunnableError, Plan, parse
 from airspace_server.engine.runners.base import AttemptSpec, RefusedError, Runner
 from airspace_server.engine.store import AbortAskedError, EngineStore, Lease, LeaseLostError, Loaded
 from airspace_server.execution.decks import MAX_DECK, deck_path
@@ -76,7 +76,7 @@ class _Running:
     """An attempt that this worker has let go. `deadline` is on the monotonic clock."""
 
     held: _Held
-    node_id: str
+    node: Node
     number: int
     deadline: float | None
     ended: bool = False
@@ -380,9 +380,10 @@ class Worker:
         return waiting
 
     def _start(self, held: _Held, node_id: str) -> None:
-        node, number = held.plan.nodes[node_id], len(held.state.nodes[node_id].attempts)
+        state = held.state.nodes[node_id]
+        node, number = held.plan.node(node_id, state.frame, state.spec_id), len(state.attempts)
         try:
-            prepared = self._runner.prepare(self._spec(held, node_id, number))
+            prepared = self._runner.prepare(self._spec(held, node, number))
         except RefusedError as refused:
             self._not_started(held, node_id, number, refused.outcome)
             return
@@ -397,7 +398,7 @@ class Worker:
             return
         self._checkpoint("recorded")
         deadline = time.monotonic() + node.timeout_us / 1e6 if node.timeout_us else None
-        self._attempts[handle] = _Running(held, node_id, number, deadline)
+        self._attempts[handle] = _Running(held, node, number, deadline)
         held.running.add(handle)
 
         def ended(outcome: Outcome) -> None:  # on a thread of the runner's, where a large deck keeps nobody waiting
@@ -425,26 +426,26 @@ class Worker:
         if self._apply(held, graph.AttemptStarted(node_id, "", "")):
             self._apply(held, graph.AttemptEnded(node_id, number, outcome))
 
-    def _spec(self, held: _Held, node_id: str, number: int) -> AttemptSpec:
-        state, execution, loaded = held.state.nodes[node_id], held.lease.execution, held.loaded
-        if state.inputs is None:
-            raise graph.IllegalEventError(f"{node_id} waits without inputs")
+    def _spec(self, held: _Held, node: Node, number: int) -> AttemptSpec:
+        execution, loaded = held.lease.execution, held.loaded
+        inputs, index = graph.given(held.plan, held.state, node.id)
 
         def raw_data(attempt: int) -> str:
-            return self._artifacts.prefix(execution.scope, "data", execution.name, node_id, str(attempt))
+            return self._artifacts.prefix(execution.scope, "data", execution.name, node.id, str(attempt))
 
         return AttemptSpec(
             execution,
             loaded.runs.name,
             loaded.launch_plan,
-            node_id,
+            node.id,
             number,
-            held.plan.task(held.plan.nodes[node_id]),
-            state.inputs,
+            held.plan.task(node),
+            inputs,
             raw_data(number),
             raw_data(number - 1) if number else None,
             {pair.key: pair.value for pair in loaded.spec.envs.values},
             self._shares.nice(execution.scope.domain),
+            index,
         )
 
     def _end(self, handle: str) -> None:
@@ -474,13 +475,13 @@ class Worker:
         running = self._attempts.pop(handle)
         running.held.running.discard(handle)
         if running.timed_out and not isinstance(outcome, Succeeded):
-            timeout = running.held.plan.nodes[running.node_id].timeout_us / 1e6
+            timeout = running.node.timeout_us / 1e6
             text = f"the attempt was ended after its timeout of {timeout:g} s"
             outcome = TimedOut(ExecutionError("TIMED_OUT", text, ErrorKind.USER))
         elif running.preempted_for and not isinstance(outcome, Succeeded):
             text = f"the attempt's slot was wanted by {running.preempted_for}, whose share it is"
             outcome = Preempted(ExecutionError("PREEMPTED", text, ErrorKind.SYSTEM))
-        self._apply(running.held, graph.AttemptEnded(running.node_id, running.number, outcome, deck))
+        self._apply(running.held, graph.AttemptEnded(running.node.id, running.number, outcome, deck))
 
     def _end_all(self) -> None:
         """End what still runs, record it as lost and give the executions back."""

@@ -93,8 +93,10 @@ def node_message(execution: ExecutionId, row: Row[Any], deck_uri: str) -> node_e
     message.id.node_id = row.node_id
     message.id.execution_id.CopyFrom(execution_identifier(execution))
     message.metadata.spec_node_id = row.spec_node_id
-    # Only sub-workflows' nodes and branches have children to list; true on any other makes flytekit's wait fail.
-    message.metadata.is_parent_node = NodeKind(row.entity_kind) in FRAMED_NODE
+    # flytekit's wait fails where children are listed of anything but sub-workflows and branches.
+    kind = NodeKind(row.entity_kind)
+    message.metadata.is_parent_node = kind in FRAMED_NODE and kind is not NodeKind.ARRAY
+    message.metadata.is_array = kind is NodeKind.ARRAY
     closure = message.closure
     closure.phase = _NODE_PHASES[NodePhase(row.phase)]
     closure.deck_uri = deck_uri

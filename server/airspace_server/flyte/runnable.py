@@ -1,5 +1,6 @@
 """What the engine can run today: tasks of Python code in a container, sub-workflows and branches of them, and gates.
 
+A task is run for each item of a list too.
 What a task does at run time, such as growing a graph of its own, cannot be told from its template.
 """
 
@@ -13,9 +14,6 @@ from airspace_server.core.scope import EntityId
 from airspace_server.flyte.identifiers import entity_id
 
 _PYTHON: Final = "pyflyte-"
-_CONSTRUCTS: Final = {
-    "array_node": "array node",
-}
 
 
 def first_unrunnable(closure: compiler_pb2.CompiledWorkflowClosure) -> tuple[str, str] | None:
@@ -45,12 +43,13 @@ def _first(
             found = _first(workflows[inner], tasks, workflows, seen)
             if found is not None:
                 return f"{node.id}/{found[0]}", found[1]
-        elif node.HasField("task_node"):
-            template = tasks[entity_id(node.task_node.reference_id, TASK)]
+        elif node.HasField("task_node") or node.array_node.node.HasField("task_node"):
+            runs = node.array_node.node if node.HasField("array_node") else node
+            template = tasks[entity_id(runs.task_node.reference_id, TASK)]
             if not _runs_python(template):
                 return node.id, f"task of type {template.type}"
         elif not (node.HasField("branch_node") or node.HasField("gate_node")):
-            return node.id, _CONSTRUCTS.get(node.WhichOneof("target") or "", "launch plan node")
+            return node.id, "array of launch plans" if node.HasField("array_node") else "launch plan node"
     if workflow.HasField("failure_node"):
         return workflow.failure_node.id, "failure node"
     return None

@@ -28,7 +28,7 @@ class AttemptSpec:
 
     `raw_data` is the URL below which the task may write what it likes, `previous_raw_data` that of the attempt before.
     `environment` is the execution's own, on top of the task's. `nice` is how far it stands back where cores are short,
-    as Unix's niceness.
+    as Unix's niceness. `index` is the place of the item that the task is run for, None where it is no map task.
     """
 
     execution: ExecutionId
@@ -42,6 +42,7 @@ class AttemptSpec:
     previous_raw_data: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     nice: int = 0
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

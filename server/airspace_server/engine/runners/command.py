@@ -19,6 +19,7 @@ MAX_COMMAND: Final = 1024 * 1024
 _SYSTEM_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _TEMPLATE: Final = re.compile(r"\{\{\s*[.$]([A-Za-z]+)(?:\.([^\s{}]+))?\s*\}\}")
 _ENTRY_POINT: Final = re.compile(r"pyflyte-[a-z-]+")
+_INDEX: Final = "FLYTE_K8S_ARRAY_INDEX"
 _DEST_DIR: Final = "--dest-dir"
 
 
@@ -74,6 +75,8 @@ def environment(attempt: AttemptSpec, *, mark: str, home: Path, programs: Path) 
     """Build the environment: the task's own, the execution's on top, and nothing of this process."""
     execution, task = attempt.execution, attempt.task.id
     own = {pair.key: pair.value for pair in attempt.task.container.env} | dict(attempt.environment)
+    # flytekit reads which item is its own from the variable that the first one names.
+    item = {} if attempt.index is None else {"BATCH_JOB_ARRAY_INDEX_VAR_NAME": _INDEX, _INDEX: str(attempt.index)}
     return (
         {MARK: mark, "LANG": "C.UTF-8"}  # the mark is first: it is looked for in the head alone
         | own
@@ -93,6 +96,7 @@ def environment(attempt: AttemptSpec, *, mark: str, home: Path, programs: Path) 
             "FLYTE_ATTEMPT_NUMBER": str(attempt.number),
             MARK: mark,
         }
+        | item
     )
 
 
