@@ -116,6 +116,17 @@ def test_a_conditional_without_a_case_fails_as_its_author_says(developer):
     assert failed.closure.error.message == "branch n1 (size): that is too many"
 
 
+def test_a_map_task_runs_for_each_item_and_each_of_them_can_be_read(developer):
+    spread = developer.wait(developer.launch("spread_wf", xs=[3, 1, 2]))
+
+    assert spread.outputs == {"o0": [6, 2, 4]}
+    node = spread.node_executions["n0"]
+    assert node.metadata.is_array
+    assert (node.inputs, node.outputs) == ({"x": [3, 1, 2]}, {"o0": [6, 2, 4]})
+    second = developer.remote.get(f"flyte://v1/{PROJECT}/development/{spread.id.name}/n0-0-1/o")
+    assert second.literals["o0"].scalar.primitive.integer == 2
+
+
 def test_a_failed_execution_carries_the_text_of_its_tasks_error(developer):
     failed = developer.wait(developer.launch("explode_wf", reason="the oven is cold"))
 

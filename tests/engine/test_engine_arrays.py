@@ -99,6 +99,19 @@ def test_an_empty_list_has_an_empty_list_as_its_output():
     assert output(run) == []
 
 
+def test_items_that_a_recovered_execution_has_kept_are_not_run_again():
+    before = of(5, 6, 7)
+    done(before, 0)
+    done(before, 2)
+    kept = {id_: one for id_, one in before.state.nodes.items() if one.phase is NodePhase.SUCCEEDED}
+    run = Run(mapped())
+    run.state = graph.State(ExecutionPhase.QUEUED, before.state.inputs, kept)
+    run.apply(graph.Begun())
+    assert run.waiting() == ["a-0-1"]
+    done(run, 1)
+    assert output(run) == [integer(0), integer(10), integer(20)]
+
+
 def test_as_many_items_run_at_once_as_may():
     run = of(*range(5), parallelism=2)
     assert run.waiting() == ["a-0-0", "a-0-1"]

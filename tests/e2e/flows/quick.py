@@ -5,7 +5,18 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from flytekit import CronSchedule, Deck, LaunchPlan, approve, conditional, sleep, task, wait_for_input, workflow
+from flytekit import (
+    CronSchedule,
+    Deck,
+    LaunchPlan,
+    approve,
+    conditional,
+    map_task,
+    sleep,
+    task,
+    wait_for_input,
+    workflow,
+)
 
 
 @task
@@ -103,6 +114,11 @@ def choose_wf(x: int) -> str:
         .else_()
         .fail("that is too many")
     )
+
+
+@workflow
+def spread_wf(xs: list[int]) -> list[int]:
+    return map_task(double, concurrency=2)(x=xs)
 
 
 @workflow
