@@ -3,9 +3,11 @@
 import os
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from flytekit import map_task, task, workflow
 from flytekit.exceptions.user import FlyteRecoverableException
+from flytekit.types.error.error import FlyteError
 
 
 @dataclass
@@ -54,6 +56,17 @@ def third(x: int, of: list[int]) -> int:
     if x < 0:
         raise ValueError("less than nothing")
     return x * of[2]
+
+
+@task
+def sweep(runway: str, err: FlyteError | None = None) -> None:
+    with Path(runway).open("a") as file:
+        file.write(f"{err.failed_node_id}: {err.message}" if err else "nothing")
+
+
+@workflow(on_failure=sweep)
+def swept(runway: str) -> str:
+    return land(runway=runway)
 
 
 @workflow

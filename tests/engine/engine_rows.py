@@ -145,6 +145,7 @@ def workflow(
     *nodes: workflow_pb2.Node,
     outputs: Mapping[str, literals_pb2.BindingData] | None = None,
     goes_on: bool = False,
+    failure: workflow_pb2.Node | None = None,
 ) -> workflow_pb2.WorkflowTemplate:
     policy = workflow_pb2.WorkflowMetadata.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
     return workflow_pb2.WorkflowTemplate(
@@ -152,6 +153,7 @@ def workflow(
         metadata=workflow_pb2.WorkflowMetadata(on_failure=policy if goes_on else 0),
         nodes=nodes,
         outputs=bindings(outputs or {}),
+        failure_node=failure,
     )
 
 
@@ -179,7 +181,7 @@ def closure(
 ) -> compiler_pb2.CompiledWorkflowClosure:
     """Compile by hand; without `tasks`, every task that a node names is one that does nothing."""
     if tasks is None:
-        names = {name for wf in (primary, *subs) for name in _tasks_in(wf.nodes)}
+        names = {name for wf in (primary, *subs) for name in _tasks_in([*wf.nodes, wf.failure_node])}
         tasks = [task(name) for name in sorted(names - {""})]
     return compiler_pb2.CompiledWorkflowClosure(
         primary=compiler_pb2.CompiledWorkflow(template=primary),

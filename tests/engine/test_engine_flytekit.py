@@ -115,6 +115,21 @@ def test_map_tasks_run_for_each_item_with_what_is_bound_and_some_may_fail(
     assert (nodes["n0"].entity_kind, nodes["n0-0-2"].entity_kind) == ("ARRAY", "TASK")
 
 
+def test_a_failed_workflow_runs_its_failure_node_which_is_told_what_has_failed(
+    database, working, until, real_runner, compiled, tmp_path
+):
+    said = tmp_path / "said"
+    inputs = literals_pb2.LiteralMap(literals={"runway": text(str(said))})
+    execution = launch(database, "e4", compiled("swept"), inputs)
+    with working(runner=real_runner):
+        until(lambda: stored(database, execution).phase in ENDED_EXECUTION, 240)
+    row = stored(database, execution)
+    assert (row.phase, row.error_kind) == ("FAILED", "USER")
+    assert f"there is no runway {said}" in row.error_message
+    assert said.read_text().startswith("n0: node n0 (engine_flyte_tasks.land): ")
+    assert nodes_of(database, execution)["fn0"].phase == "SUCCEEDED"
+
+
 def test_a_recoverable_error_is_tried_again_and_a_real_one_comes_back_with_its_traceback(
     database, working, until, real_runner, compiled
 ):

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 from engine_graph import AGAIN, FAILS, SYSTEM, USER, Run, begun
+from engine_rows import array as items
 from engine_rows import branch, closure, literals, more_than, node, promise, task, workflow
 from flyteidl.core import literals_pb2
 from hypothesis import given
@@ -465,8 +466,8 @@ def test_constructs_that_cannot_be_run_are_refused_by_name():
     launch_plan.nodes[0].workflow_node.launchplan_ref.name = "other"
     assert refusal(closure(launch_plan)) == "node a is a launchplan_ref, which cannot be run yet"
     failing = workflow("wf", node("a", task="t"))
-    failing.failure_node.id = "fn0"
-    assert "failure node" in refusal(closure(failing))
+    failing.failure_node.CopyFrom(items("fn0", task="t", inputs={}))
+    assert refusal(closure(failing)) == "failure node fn0 runs neither a task nor a workflow"
 
 
 def test_nodes_stand_behind_what_they_wait_for_in_whatever_order_they_are_written():

@@ -27,7 +27,7 @@ def test_python_tasks_and_sub_workflows_of_them_can_run(entity):
     [
         (samples.choice, None),
         (samples.gated, None),
-        (samples.guarded, ("fn0", "failure node")),
+        (samples.guarded, None),
         (samples.launching, ("n0", "launch plan node")),
     ],
 )

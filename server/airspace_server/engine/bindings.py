@@ -31,6 +31,17 @@ def _freely(_: int) -> None:
     return
 
 
+def error_literal(node_id: str, message: str, kind: types_pb2.LiteralType) -> literals_pb2.Literal:
+    """Return what has failed, as a value of a type that is or can be an error."""
+    error = literals_pb2.Literal(
+        scalar=literals_pb2.Scalar(error=types_pb2.Error(failed_node_id=node_id, message=message))
+    )
+    for variant in kind.union_type.variants:
+        if variant.simple == types_pb2.ERROR:
+            return literals_pb2.Literal(scalar=literals_pb2.Scalar(union=literals_pb2.Union(value=error, type=variant)))
+    return error
+
+
 def resolve_all(
     bindings: Mapping[str, literals_pb2.BindingData],
     values: Values,

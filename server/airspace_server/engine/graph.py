@@ -22,7 +22,7 @@ from airspace_server.core.execution import (
     NodePhase,
 )
 from airspace_server.engine.arrays import ArrayError, gathered
-from airspace_server.engine.bindings import MAX_RESOLVED, UnresolvedError, resolve_all
+from airspace_server.engine.bindings import MAX_RESOLVED, UnresolvedError, error_literal, resolve_all
 from airspace_server.engine.conditions import UndecidedError, first
 from airspace_server.engine.outcome import Failed, Lost, Outcome, Preempted, Succeeded, TimedOut
 from airspace_server.engine.plan import ROOT, Bindings, Entity, Frame, Node, Plan, item_ids, unique_id
@@ -235,7 +235,7 @@ def only_gates_wait(state: State) -> bool:
 def surplus(plan: Plan, state: State) -> Iterator[tuple[str, Attempt]]:
     """Name the running attempts that are to be ended, because nobody wants their outcome any more."""
     for node in state.nodes.values():
-        if node.running and _ending(plan, state.phase, state.nodes, plan.frames[node.frame]):
+        if node.running and _ending_around(plan, state.phase, state.nodes, node):
             yield node.id, node.running
 
 
@@ -245,7 +245,17 @@ def _ending(plan: Plan, phase: ExecutionPhase, nodes: Mapping[str, NodeState], f
         return True
     if _items(plan, nodes, frame).failed:
         return True
-    return frame.id != ROOT and _ending(plan, phase, nodes, plan.frames[plan.nodes[frame.id].frame])
+    return frame.id != ROOT and _ending_around(plan, phase, nodes, plan.nodes[frame.id])
+
+
+def _ending_around(plan: Plan, phase: ExecutionPhase, nodes: Mapping[str, NodeState], node: Node | NodeState) -> bool:
+    """Tell whether a node is to end with its frame; a failure node is not to, because its frame has failed."""
+    frame = plan.frames[node.frame]
+    if frame.failure is None or frame.failure.id != node.id:
+        return _ending(plan, phase, nodes, frame)
+    if phase is ExecutionPhase.ABORTING:
+        return True
+    return frame.id != ROOT and _ending_around(plan, phase, nodes, plan.nodes[frame.id])
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +328,16 @@ class _Move:
     def begin(self) -> None:
         if self.phase is not ExecutionPhase.QUEUED:
             self._illegal(f"begins while {self.phase}")
+        for frame in self._plan.frames.values():  # a failed execution that is recovered has cleaned up already
+            if frame.failure is not None:
+                self._forget(frame.failure.id)
         self._execution_to(ExecutionPhase.RUNNING)
+
+    def _forget(self, node_id: str) -> None:
+        """Take out a node and all that is inside it."""
+        self._nodes.pop(node_id, None)
+        for inside in [one.id for one in self._nodes.values() if one.frame == node_id]:
+            self._forget(inside)
 
     def start_attempt(self, node_id: str, handle: str, outputs_uri: str) -> None:
         node = self._nodes.get(node_id)
@@ -339,7 +358,7 @@ class _Move:
             else:
                 too_large = ExecutionError("OUTPUTS_TOO_LARGE", f"its outputs {_TOO_MUCH}", ErrorKind.USER)
                 self._put(replace(node, phase=NodePhase.FAILED, error=too_large))
-        elif self._ending(self._plan.frames[node.frame]):
+        elif _ending_around(self._plan, self.phase, self._nodes, node):
             self._put(replace(_end_last(node, AttemptPhase.ABORTED, None), phase=NodePhase.ABORTED))
         else:
             self._unsuccessful(node, outcome)
@@ -362,6 +381,11 @@ class _Move:
             self._move_execution(root)
         state = State(self.phase, self._state.inputs, self._nodes, self._outputs, self._error, self._size)
         return Step(state, tuple(self._transitions))
+
+    def _position(self) -> int:
+        """Return the place of the node that comes up next."""
+        last = next(reversed(self._nodes.values()), None)
+        return 0 if last is None else last.position + 1
 
     def _illegal(self, what: str) -> Never:
         raise IllegalEventError(what)
@@ -447,7 +471,7 @@ class _Move:
 
     def _come_up(self, node: Node, ending: bool) -> bool:
         before = [state.phase if (state := self._nodes.get(one)) else None for one in node.upstream]
-        new = NodeState(node.id, node.spec_id, node.frame, node.entity, len(self._nodes), NodePhase.SKIPPED)
+        new = NodeState(node.id, node.spec_id, node.frame, node.entity, self._position(), NodePhase.SKIPPED)
         frame = self._plan.frames[node.frame]
         passed_by = frame.branch and self._chosen(frame, self._nodes[frame.id].inputs) != node.id
         if passed_by or any(phase in ENDED_NODE and phase is not NodePhase.SUCCEEDED for phase in before):
@@ -516,7 +540,7 @@ class _Move:
     def _item_comes_up(self, array: Node, inputs: literals_pb2.LiteralMap, index: int, id_: str) -> bool:
         """Let an item come up; tell whether it can run."""
         plan = self._plan.node(id_, array.id, str(index))
-        new = NodeState(id_, plan.spec_id, plan.frame, plan.entity, len(self._nodes), NodePhase.QUEUED)
+        new = NodeState(id_, plan.spec_id, plan.frame, plan.entity, self._position(), NodePhase.QUEUED)
         own = array.array.item(inputs, index) if array.array is not None else None
         if own is None or not self._has_room(own):
             too_large = ExecutionError("INPUTS_TOO_LARGE", f"its inputs {_TOO_MUCH}", ErrorKind.USER)
@@ -528,9 +552,9 @@ class _Move:
     def _visit_frame(self, state: NodeState) -> bool:
         frame = self._plan.frames[state.id]
         self._settle(frame)
-        if self._unfinished(frame):
-            return False
         bad = _first_bad(self._nodes, frame)
+        if self._unfinished(frame) or self._cleans_up(frame, bad):
+            return False
         if bad:
             self._put(replace(state, phase=NodePhase.FAILED, error=_named(bad)))
         elif not self._complete(frame):
@@ -566,7 +590,7 @@ class _Move:
 
     def _move_execution(self, root: Frame) -> None:
         bad = _first_bad(self._nodes, root)
-        if self._unfinished(root):
+        if self._unfinished(root) or self._cleans_up(root, bad):
             if bad and self.phase is ExecutionPhase.RUNNING:
                 self._execution_to(ExecutionPhase.FAILING, _named(bad))
         elif self.phase is ExecutionPhase.ABORTING:
@@ -579,6 +603,30 @@ class _Move:
                 self._execution_to(ExecutionPhase.SUCCEEDED)
             except UnresolvedError as error:
                 self._execution_to(ExecutionPhase.FAILED, _unresolved(error))
+
+    def _cleans_up(self, frame: Frame, bad: NodeState | None) -> bool:
+        """Run the failure node of a frame of which nothing else runs; tell whether it still does."""
+        node = frame.failure
+        if node is None:
+            return False
+        ending = _ending_around(self._plan, self.phase, self._nodes, node)
+        if node.id not in self._nodes and bad is not None and not ending:
+            self._failure_comes_up(frame, node, bad)
+        if node.id in self._nodes:
+            self._visit(node, ending)
+        return node.id in self._nodes and self._nodes[node.id].phase not in ENDED_NODE
+
+    def _failure_comes_up(self, frame: Frame, node: Node, bad: NodeState) -> None:
+        new = NodeState(node.id, node.spec_id, node.frame, node.entity, self._position(), NodePhase.FAILED)
+        try:
+            inputs = self._resolve(frame, node.inputs)
+        except UnresolvedError as error:
+            self._put(replace(new, error=_unresolved(error)))
+            return
+        for name, kind in node.told.items():
+            inputs.literals[name].CopyFrom(error_literal(bad.id, _named(bad).message, kind))
+        phase = NodePhase.QUEUED if node.entity.kind is NodeKind.TASK else NodePhase.RUNNING
+        self._put(replace(new, phase=phase, inputs=inputs))
 
     def _unfinished(self, frame: Frame) -> bool:
         """Tell whether a node of a settled frame is still to end. One that has not come up by now never will."""

@@ -15,7 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from typing import Final
 
-from flyteidl.core import compiler_pb2, condition_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
+from flyteidl.core import compiler_pb2, condition_pb2, identifier_pb2, literals_pb2, tasks_pb2, types_pb2, workflow_pb2
 
 from airspace_server.core.execution import NodeKind
 from airspace_server.engine.arrays import Array
@@ -62,7 +62,8 @@ class Node:
     """A node where it stands in the plan: `frame` is the id of the frame that it is in.
 
     `retries` and `timeout_us` (0 for none) are those of its task with the node's own on top. `gate` is set for a gate,
-    and says what it waits for; `array` for an array, whose items have its retries and timeout.
+    and says what it waits for; `array` for an array, whose items have its retries and timeout. `told` are the inputs of
+    a failure node, with their types, by which it is told what has failed.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Node:
     timeout_us: int = 0
     gate: workflow_pb2.GateNode | None = None
     array: Array | None = None
+    told: Mapping[str, types_pb2.LiteralType] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Frame:
 
     `scope` is the frame whose nodes and inputs its bindings name: itself, but for the cases of a branch, which name
     those around the branch. Its outputs are those of the node that is run.
+
+    `failure` is run when the frame has failed and nothing else of it runs any more; it is none of the nodes.
     """
 
     id: str
@@ -107,6 +111,7 @@ class Frame:
     outputs: Bindings
     fails_at_once: bool
     branch: Branch | None = None
+    failure: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +174,6 @@ class _Layout:
         return Plan(self.nodes, self.frames, self._tasks)
 
     def _frame(self, frame: str, workflow: workflow_pb2.WorkflowTemplate, depth: int) -> None:
-        if workflow.HasField("failure_node"):
-            raise NotRunnableError(f"workflow {workflow.id.name} has a failure node, which cannot be run yet")
         if depth > MAX_DEPTH:
             raise NotRunnableError(f"sub-workflows stand more than {MAX_DEPTH} deep in one another")
         specs = [spec for spec in workflow.nodes if spec.id not in _BOUNDARY]
@@ -181,9 +184,25 @@ class _Layout:
             _ordered(frame, nodes),
             {binding.var: binding.binding for binding in workflow.outputs},
             workflow.metadata.on_failure == workflow_pb2.WorkflowMetadata.FAIL_IMMEDIATELY,
+            failure=self._failure(frame, workflow),
         )
         for spec, node in zip(specs, nodes, strict=True):
             self._inside(frame, spec, node, depth)
+        failure = self.frames[frame].failure
+        if failure is not None:
+            self._inside(frame, workflow.failure_node, failure, depth)
+
+    def _failure(self, frame: str, workflow: workflow_pb2.WorkflowTemplate) -> Node | None:
+        if not workflow.HasField("failure_node"):
+            return None
+        node = self._node(frame, workflow.failure_node, ())
+        entity = (node.entity.project, node.entity.name, node.entity.version)
+        runs = (self._tasks if node.entity.kind is NodeKind.TASK else self._workflows).get(entity)
+        if runs is None:
+            raise NotRunnableError(f"failure node {node.id} runs neither a task nor a workflow")
+        told = {name: each.type for name, each in runs.interface.inputs.variables.items() if _takes_errors(each.type)}
+        self.nodes[node.id] = node = replace(node, told=told)
+        return node
 
     def _inside(self, scope: str, spec: workflow_pb2.Node, node: Node, depth: int) -> None:
         """Lay out what is inside a node that stands in, or in a branch of, the frame `scope`."""
@@ -284,6 +303,10 @@ class _Layout:
         of_task = task.metadata if task else tasks_pb2.TaskMetadata()
         retries = own.retries.retries or of_task.retries.retries
         return retries, own.timeout.ToMicroseconds() or of_task.timeout.ToMicroseconds()
+
+
+def _takes_errors(kind: types_pb2.LiteralType) -> bool:
+    return kind.simple == types_pb2.ERROR or any(each.simple == types_pb2.ERROR for each in kind.union_type.variants)
 
 
 def _reference(identifier: identifier_pb2.Identifier) -> Reference:

@@ -204,6 +204,9 @@ _STEP_EXECUTION: Final = (
         updated_at=bindparam("now"),
     )
 )
+_FORGET_NODE: Final = _nodes.delete().where(
+    scoped(_nodes), _nodes.c.execution == bindparam("of_execution"), _nodes.c.node_id == bindparam("of_node")
+)
 _STEP_NODE: Final = (
     _nodes.update()
     .where(scoped(_nodes), _nodes.c.execution == bindparam("of_execution"), _nodes.c.node_id == bindparam("of_node"))
@@ -414,6 +417,8 @@ class EngineStore:
             aborting = locked.phase == ExecutionPhase.ABORTING
             if aborting and after.phase not in (ExecutionPhase.ABORTING, ExecutionPhase.ABORTED):
                 raise AbortAskedError
+            for forgotten in before.nodes.keys() - after.nodes.keys():
+                tx.execute(_FORGET_NODE, of_execution=name, of_node=forgotten)
             for node in after.nodes.values():
                 if before.nodes.get(node.id) is not node:
                     _write_node(tx, name, before.nodes.get(node.id), node, now)

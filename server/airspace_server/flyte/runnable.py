@@ -34,7 +34,8 @@ def _first(
     workflows: Mapping[EntityId, workflow_pb2.WorkflowTemplate],
     seen: set[EntityId],
 ) -> tuple[str, str] | None:
-    for node in _with_cases(workflow.nodes):
+    failure = [workflow.failure_node] if workflow.HasField("failure_node") else []
+    for node in _with_cases([*workflow.nodes, *failure]):
         if node.workflow_node.HasField("sub_workflow_ref"):
             inner = entity_id(node.workflow_node.sub_workflow_ref, WORKFLOW)
             if inner in seen:
@@ -50,8 +51,6 @@ def _first(
                 return node.id, f"task of type {template.type}"
         elif not (node.HasField("branch_node") or node.HasField("gate_node")):
             return node.id, "array of launch plans" if node.HasField("array_node") else "launch plan node"
-    if workflow.HasField("failure_node"):
-        return workflow.failure_node.id, "failure node"
     return None
 
 
