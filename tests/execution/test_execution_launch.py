@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from execution_rows import execution_id, launch, move, names, request
-from flyte_samples import chain, fan, guarded, typed
+from flyte_samples import chain, chain_lp, fan, launching, typed
 from flyteidl.admin import execution_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 from google.protobuf.json_format import MessageToDict
@@ -124,12 +124,12 @@ def test_what_is_not_registered_here_cannot_be_launched(doors: Doors, plan: Enti
     assert (names(doors), names(doors, PROD)) == ([], [])
 
 
-@pytest.mark.parametrize(("workflow", "construct"), [(guarded, "failure")])
-def test_what_the_engine_cannot_run_is_refused_before_anything_is_stored(doors: Doors, workflow, construct: str):
-    plan = doors.plan(doors.register(workflow))
+def test_what_the_engine_cannot_run_is_refused_before_anything_is_stored(doors: Doors):
+    doors.plan(doors.register(chain), chain_lp.name)
+    plan = doors.plan(doors.register(launching))
     error = refused(lambda: launch(doors, plan, inputs=struct(x=1)))
     assert error.reason is Reason.NOT_RUNNABLE
-    assert construct in error.metadata["construct"]
+    assert error.metadata["construct"] == "launch plan node"
     assert names(doors) == []
 
 
